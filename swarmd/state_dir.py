@@ -1,0 +1,93 @@
+"""Where each file of a node lives on disk, and how one is replaced atomically."""
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PRIVATE_DIR: Final = 0o700
+PRIVATE_FILE: Final = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """The names below one state directory; SwarmKit's own names where it has the file too."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one parent that owns this directory."""
+        return self.root / "swarmd.lock"
+
+    @property
+    def node_report(self) -> Path:
+        """What the parent last said of itself and its workers (JSON), for `swarmd status`."""
+        return self.root / "run" / "node.json"
+
+    @property
+    def remotes(self) -> Path:
+        """The managers this node knows (SwarmKit's file)."""
+        return self.root / "state.json"
+
+    @property
+    def root_ca(self) -> Path:
+        return self.root / "certificates" / "swarm-root-ca.crt"
+
+    @property
+    def node_certificate(self) -> Path:
+        return self.root / "certificates" / "swarm-node.crt"
+
+    @property
+    def node_key(self) -> Path:
+        return self.root / "certificates" / "swarm-node.key"
+
+    @property
+    def store(self) -> Path:
+        """The manager's SQLite store."""
+        return self.root / "store" / "swarm.db"
+
+    @property
+    def tasks_db(self) -> Path:
+        """The agent's memory of its tasks."""
+        return self.root / "worker" / "tasks.db"
+
+    @property
+    def tasks(self) -> Path:
+        """A directory a task: its output and its files."""
+        return self.root / "tasks"
+
+    @property
+    def supervisor(self) -> Path:
+        """The supervisord that a swarmd started by hand brings along."""
+        return self.root / "supervisor"
+
+    def make(self) -> None:
+        """Create every directory, private to its owner; raises OSError."""
+        for path in (self.node_report, self.root_ca, self.store, self.tasks_db):
+            path.parent.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        for path in (self.tasks, self.supervisor):
+            path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+
+
+def replace_file(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Put `data` at `path` whole or not at all, and on disk before this returns; raises OSError."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,7 @@
+"""The programs that the parent starts; each folder is one process.
+
+    workers.manager   the control API, the dispatcher, the CA, the leader's loops, the store
+    workers.agent     a session with a manager, the tasks of this node, their executors
+
+They never import each other: they meet on the wire. program.py runs the main of either.
+"""
