@@ -1,0 +1,49 @@
+"""Questions about a node: may it run tasks, is it a manager?
+
+Each takes None too, for a node that is gone: it runs nothing.
+"""
+
+from swarmd import api
+
+
+def is_ready(node: api.Node | None) -> bool:
+    """Its agent has a session."""
+    return node is not None and node.status.state == api.NodeStatus.State.READY
+
+
+def is_down(node: api.Node | None) -> bool:
+    """Its agent missed its heartbeats; what it runs is unknown."""
+    return node is not None and node.status.state == api.NodeStatus.State.DOWN
+
+
+def is_active(node: api.Node | None) -> bool:
+    return node is not None and node.spec.availability == api.NodeSpec.Availability.ACTIVE
+
+
+def is_paused(node: api.Node | None) -> bool:
+    """It keeps its tasks, and gets no new ones."""
+    return node is not None and node.spec.availability == api.NodeSpec.Availability.PAUSE
+
+
+def is_drained(node: api.Node | None) -> bool:
+    """It is to give up its tasks."""
+    return node is not None and node.spec.availability == api.NodeSpec.Availability.DRAIN
+
+
+def is_accepted(node: api.Node | None) -> bool:
+    return node is not None and node.spec.membership == api.NodeSpec.Membership.ACCEPTED
+
+
+def is_manager(node: api.Node | None) -> bool:
+    """Its role, as its certificate has it; `spec.desired_role` is what it is to become."""
+    return node is not None and node.role == api.NodeRole.MANAGER
+
+
+def can_keep_tasks(node: api.Node | None) -> bool:
+    """False once its tasks must go elsewhere: it is gone, down or drained."""
+    return node is not None and not is_down(node) and not is_drained(node)
+
+
+def can_take_tasks(node: api.Node | None) -> bool:
+    """Its agent is there, and the operator lets it have more."""
+    return is_ready(node) and is_active(node)
