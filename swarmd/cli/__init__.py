@@ -1,0 +1,10 @@
+"""The daemon's commands: words in, words out.
+
+main.py              the click group, and run: options to NodeConfig, then the node
+options.py           every option of a node: flag, SWARMD_* variable, key of the TOML file
+service.py           start, stop, restart, reload
+logs.py              what they logged
+supervisord.py       the supervisord that runs swarmd: its configuration file, its XML-RPC
+status.py            what runs, in what state, as a table or JSON
+node_report.py       what the parent last wrote of itself, and whether it lives
+"""

@@ -1,0 +1,248 @@
+"""The options of a node, spelt as the Go swarmd spells them.
+
+Each can be given as a flag, as a `SWARMD_*` variable or as a key of the TOML file that `--config`
+names, in that order of precedence. The key of `--state-dir` is `state-dir`.
+"""
+
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from click.core import ParameterSource
+
+from swarmd.config import (
+    DEFAULT_CONTROL_SOCKET,
+    DEFAULT_REMOTE_API,
+    DEFAULT_STATE_DIR,
+    NodeConfig,
+)
+from swarmd.logs import LEVELS
+
+DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
+_MANY: Final = frozenset({"engine_addr", "external_ca"})
+_NOT_YET: Final = {
+    "join_addr": "joining another cluster",
+    "join_token": "joining another cluster",
+    "external_ca": "an external CA",
+    "autolock": "autolock",
+    "unlock_key": "autolock",
+}
+
+_EXPLICIT: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+LIVE: Final = frozenset({"log_level"})
+"""What a reload changes in a running node."""
+
+Command = Callable[..., Any]
+
+
+class Address(click.ParamType):
+    """host:port, as the Go programs take it; an empty host means every address."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        match = re.fullmatch(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]*):(?P<port>\d{1,5})", str(value))
+        if match is None or int(match["port"]) > 65535:  # noqa: PLR2004 - the highest port
+            self.fail(f"{value!r} is not HOST:PORT, such as 0.0.0.0:4242", param, ctx)
+        return str(value)
+
+
+class Socket(click.ParamType):
+    """The path of a unix socket, with or without unix:// before it."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        text = str(value).removeprefix("unix://")
+        if not text:
+            self.fail("an empty path cannot be a socket", param, ctx)
+        return Path(text).absolute()
+
+
+class Directory(click.ParamType):
+    """A directory that need not be there yet, made absolute."""
+
+    name = "directory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value):
+            self.fail("an empty path cannot be a directory", param, ctx)
+        return Path(value).absolute()
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The file's settings, named as in NodeConfig; raises click.BadParameter naming the file."""
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"{path}: {error}") from error
+    known = NodeConfig.__dataclass_fields__
+    for key in settings:
+        if key.replace("-", "_") not in known:
+            raise click.BadParameter(f"{path}: no option is named {key!r}")
+    return {key.replace("-", "_"): value for key, value in settings.items()}
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    path = value or (DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None)
+    if path is not None:
+        ctx.default_map = read_config_file(path)
+    return path
+
+
+def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    long = next(name for name in names if name.startswith("--"))
+    variable = "SWARMD_" + long.removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+
+
+CONFIG_OPTION: Final = _option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_read_config,
+    is_eager=True,
+    help=f"Read options from this TOML file (default: {DEFAULT_CONFIG}, where it exists).",
+)
+STATE_DIR_OPTION: Final = _option(
+    "--state-dir",
+    "-d",
+    type=Directory(),
+    default=DEFAULT_STATE_DIR,
+    show_default=True,
+    help="State directory.",
+)
+
+_NODE_OPTIONS: Final = (
+    CONFIG_OPTION,
+    STATE_DIR_OPTION,
+    _option(
+        "--log-level",
+        "-l",
+        type=click.Choice(tuple(LEVELS), case_sensitive=False),
+        default="info",
+        show_default=True,
+        help="Log level.",
+    ),
+    _option(
+        "--log-format",
+        type=click.Choice(("text", "json")),
+        default="text",
+        show_default=True,
+        help="A line of key=value pairs, or a JSON object a line.",
+    ),
+    _option("--hostname", default=socket.gethostname, help="Override the node's host name."),
+    _option(
+        "--listen-control-api",
+        type=Socket(),
+        default=DEFAULT_CONTROL_SOCKET,
+        show_default=True,
+        help="Unix socket of the control API.",
+    ),
+    _option(
+        "--listen-remote-api",
+        type=Address(),
+        default=DEFAULT_REMOTE_API,
+        show_default=True,
+        help="Address of the API for other nodes.",
+    ),
+    _option(
+        "--advertise-remote-api",
+        default="",
+        help="Address that other nodes should use instead of the one listened on.",
+    ),
+    _option("--listen-metrics", default="", help="Address of Prometheus metrics, /metrics."),
+    _option("--listen-debug", default="", help="Address of the debug pages, /debug/."),
+    _option(
+        "--engine-addr",
+        multiple=True,
+        help="Engine for tasks, such as supervisor://. May repeat; default: all of this host.",
+    ),
+    _option(
+        "--generic-node-resources",
+        default="",
+        help='Resources of this node that services may reserve, as "fpga=2,gpu=UUID1,gpu=UUID2".',
+    ),
+    _option("--join-addr", default="", help="Join the cluster of the manager at this address."),
+    _option("--join-token", default="", help="Token of the cluster to join."),
+    _option("--force-new-cluster", is_flag=True, help="Make a cluster of this manager alone."),
+    _option(
+        "--heartbeat-tick",
+        type=click.FloatRange(min=0, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Seconds between heartbeats of the managers' quorum.",
+    ),
+    _option(
+        "--election-tick",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        help="Seconds without a leader after which managers elect another.",
+    ),
+    _option("--external-ca", multiple=True, help="External CA: protocol=cfssl,url=URL."),
+    _option("--autolock", is_flag=True, help="Seal this manager's keys under an unlock key."),
+    _option("--unlock-key", default="", help="The key that unlocks this manager."),
+)
+
+
+def node_options(command: Command) -> Command:
+    """Give a click command every option of a node, in the order of --help."""
+    for option in reversed(_NODE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def node_config(values: Mapping[str, Any]) -> NodeConfig:
+    """What the options say; raises click.UsageError for what this version cannot do yet."""
+    for name, what in _NOT_YET.items():
+        if values[name]:
+            flag = "--" + name.replace("_", "-")
+            message = f"{flag}: this version does not know {what} yet."
+            raise click.UsageError(message)
+    if values["election_tick"] <= values["heartbeat_tick"]:
+        raise click.UsageError("--election-tick must be more than --heartbeat-tick.")
+    return NodeConfig(**{name: values[name] for name in NodeConfig.__dataclass_fields__})
+
+
+def with_live_changes(config: NodeConfig, ctx: click.Context) -> NodeConfig:
+    """The options as they are now, for those that can change while the node runs.
+
+    A flag or variable stays what it was; the file is read again. Raises click.ClickException.
+    """
+    path: Path | None = ctx.params["config"]
+    settings = read_config_file(path) if path else {}
+    changes = {}
+    for option in ctx.command.params:
+        name = option.name or ""
+        if name in LIVE and name in settings and ctx.get_parameter_source(name) not in _EXPLICIT:
+            changes[name] = option.type_cast_value(ctx, settings[name])
+    return replace(config, **changes)
+
+
+def environment(ctx: click.Context) -> dict[str, str]:
+    """The options that were given to this command, as the variables that give them to another.
+
+    Defaults are left out; paths of files are absolute.
+    """
+    given: dict[str, str] = {}
+    for option in ctx.command.params:
+        name, variable = option.name or "", option.envvar
+        if not isinstance(variable, str) or ctx.get_parameter_source(name) not in _EXPLICIT:
+            continue
+        value = ctx.params[name]
+        if name == "config":
+            value = Path(value).absolute()
+        given[variable] = " ".join(value) if name in _MANY else str(value)
+    return given
+
+
+def without_options(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without any SWARMD_ option, for a process that gets its own."""
+    variables = os.environ if variables is None else variables
+    return {name: value for name, value in variables.items() if not name.startswith("SWARMD_")}
