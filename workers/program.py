@@ -15,12 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from swarmd import logs
 from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError, CorruptStateError, ExitStatus
 from swarmd.ipc import messages
+from swarmd.ipc.environment import ALIVE_SECONDS, LOCK_FD, ORPHAN_SECONDS, STATUS_FD
 from swarmd.ipc.messages import (
     Alive,
     BadMessageError,
@@ -36,11 +37,6 @@ from swarmd.ipc.pipe import LineReader, LineWriter
 
 Main = Callable[[ParentLink], Awaitable[None]]
 log = logs.get_logger(__name__)
-
-STATUS_FD: Final = "SWARMD_STATUS_FD"
-LOCK_FD: Final = "SWARMD_LOCK_FD"
-ALIVE_SECONDS: Final = "SWARMD_ALIVE_SECONDS"
-ORPHAN_SECONDS: Final = "SWARMD_ORPHAN_SECONDS"
 
 
 def run_worker(name: str, main: Main) -> NoReturn:

@@ -20,5 +20,6 @@
 End of file on the pipe down means that the parent is gone; the worker stops. End of file on the
 pipe up means nothing by itself: the parent waits for the process.
 
-messages.py has the words, pipe.py carries lines, parent_link.py is what a worker's main sees.
+messages.py has the words, pipe.py carries lines, parent_link.py is what a worker's main sees,
+environment.py names the variables that hand over descriptors.
 """
