@@ -1,0 +1,284 @@
+"""The store: every object in memory, each change durable before anyone sees it.
+
+    update(change) ─▶ queue ─▶ writer: run what is queued on an overlay ─▶ backend, one commit
+                                 callers ◀── watchers ◀── tables ◀───────────┘
+
+While the backend is busy with one group of changes, the next group gathers. So the more writers
+there are, the more share one write to the disk.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from swarmd import api
+from swarmd.api import times
+from swarmd.clock import Clock
+from swarmd.errors import SwarmError, UnavailableError
+from swarmd.logs import fields, get_logger
+from swarmd.store.backend import Backend, Lease, Loaded, corrupt
+from swarmd.store.tables import KIND_BY_NAME, KINDS, Table
+from swarmd.store.transaction import MAX_BYTES, ReadTx, WriteTx
+from swarmd.store.watch import History, Select, Transaction, Watcher, Watchers
+
+log = get_logger(__name__)
+T = TypeVar("T")
+MAX_CHANGES: Final = 200  # SwarmKit's limit of a transaction; the limit of one commit here
+FULL_BYTES: Final = MAX_BYTES * 3 // 4  # no more changes join a group of this size
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """The outcome of a change that raised."""
+
+    error: Exception
+
+
+@dataclass(slots=True, eq=False)
+class _Call(Generic[T]):
+    """One call of update or batch, with an outcome for each of its changes."""
+
+    changes: Sequence[Callable[[WriteTx], T]]
+    done: asyncio.Future[None]
+    outcomes: list[T | _Raised] = field(default_factory=list)
+    taken: int = 0  # so many of the changes were run
+
+    def settle(self, outcomes: list[T | _Raised]) -> None:
+        self.outcomes += outcomes
+        if len(self.outcomes) == len(self.changes) and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class _Group:
+    """Changes that go to the backend in one commit."""
+
+    def __init__(self, tables: dict[str, Table[Any]], version: int, now: float) -> None:
+        self.tx = WriteTx(tables, api.Meta(updated_at=times.timestamp(now)))
+        self.version = version
+        self.transactions: list[Transaction] = []
+        self._settled: list[tuple[_Call[Any], list[Any]]] = []
+        self._run = 0
+
+    @property
+    def full(self) -> bool:
+        most = max(self._run, self.tx.writes)
+        return most >= MAX_CHANGES or self.tx.size >= FULL_BYTES
+
+    def take(self, call: _Call[Any]) -> None:
+        """Run its changes, as one transaction, until it has no more or the group is full."""
+        outcomes: list[Any] = []
+        size = self.tx.size
+        self.tx.begin(self.version + 1)
+        while call.taken < len(call.changes) and not self.full:
+            outcomes.append(self._outcome(call.changes[call.taken]))
+            call.taken += 1
+        self._settled.append((call, outcomes))
+        if self.tx.events:
+            self.version += 1
+            size = self.tx.size - size
+            self.transactions.append(Transaction(self.version, self.tx.events, size))
+
+    def _outcome(self, change: Callable[[WriteTx], Any]) -> Any:
+        self._run += 1
+        try:
+            return self.tx.run(change)
+        except Exception as error:  # noqa: BLE001  it is raised where the change came from
+            return _Raised(error)
+
+    def settle(self) -> None:
+        for call, outcomes in self._settled:
+            call.settle(outcomes)
+
+    def fail(self, error: Exception) -> None:
+        """None of it happened; what a change raised may have come of what did not happen."""
+        for call, outcomes in self._settled:
+            call.settle([_Raised(error)] * len(outcomes))
+
+
+class Store:
+    """Open from entering the block to leaving it; one asyncio loop, no locks."""
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._tables: dict[str, Table[Any]] = {kind.name: Table(kind) for kind in KINDS}
+        self._view = ReadTx(self._tables)
+        self._version = 0
+        self._history = History()
+        self._watchers = Watchers()
+        self._queue: deque[_Call[Any]] = deque()
+        self._queued = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def version(self) -> int:
+        """Of the last committed transaction."""
+        return self._version
+
+    @property
+    def lease(self) -> Lease:
+        """The right to write to this store."""
+        return self._backend.lease
+
+    async def __aenter__(self) -> Self:
+        try:
+            loaded = await self._backend.load()
+            self._fill(loaded)
+        except BaseException:
+            await self._backend.close()
+            raise
+        self._version = loaded.version
+        self._history = History(loaded.version)
+        self._writer = asyncio.create_task(self._write(), name="store writer")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        writer, self._writer = self._writer, None
+        assert writer is not None
+        self._queued.set()
+        try:
+            await writer  # it finishes what is queued
+        finally:
+            self._watchers.close()
+            await self._backend.close()
+
+    def view(self) -> ReadTx:
+        """What is committed: consistent until the caller's next await."""
+        return self._view
+
+    async def update(self, change: Callable[[WriteTx], T]) -> T:
+        """Run it as one transaction; return what it returns once that is durable and visible.
+
+        Raises what it raises, or the backend's SwarmError, and then nothing of it happened. When
+        the caller is cancelled, it may still happen, whole.
+        """
+        (outcome,) = await self._submit([change])
+        if isinstance(outcome, _Raised):
+            raise outcome.error
+        return outcome
+
+    async def batch(self, changes: Sequence[Callable[[WriteTx], T]]) -> list[T | SwarmError]:
+        """Run many in as few transactions as the limits allow; each is atomic by itself.
+
+        Returns for each, in order, what it returned or the SwarmError that kept it from happening.
+        """
+        results: list[T | SwarmError] = []
+        for outcome in await self._submit(list(changes)) if changes else []:
+            if not isinstance(outcome, _Raised):
+                results.append(outcome)
+            elif isinstance(outcome.error, SwarmError):
+                results.append(outcome.error)
+            else:
+                raise outcome.error
+        return results
+
+    def watch(self, *selects: Select[Any], resume_from: int | None = None) -> Watcher:
+        """What is committed from here on; use it as `async with`, with no await before it.
+
+        With `resume_from`, also what was committed after that version; raises SwarmError where
+        that is not kept any more, or never was.
+        """
+        past: Sequence[Transaction] = ()
+        if resume_from is not None:
+            past = self._history.since(resume_from, self._version)
+        return Watcher(self._watchers, selects, past)
+
+    async def _submit(self, changes: Sequence[Callable[[WriteTx], T]]) -> list[T | _Raised]:
+        if self._writer is None or self._writer.done():
+            message = "the store is closed"
+            raise UnavailableError(message)
+        call = _Call(changes, asyncio.get_running_loop().create_future())
+        self._queue.append(call)
+        self._queued.set()
+        await call.done
+        return call.outcomes
+
+    async def _write(self) -> None:
+        group: _Group | None = None
+        try:
+            while await self._wait_queued():
+                group = self._gather()
+                await self._commit(group)
+                group = None
+        finally:
+            # Only a cancelled or broken writer comes here with work left.
+            error = UnavailableError("the store is closed")
+            if group is not None:
+                group.fail(error)
+            for call in self._queue:
+                call.fail(error)
+
+    async def _wait_queued(self) -> bool:
+        """Whether there is anything to write; not, once the store is closing."""
+        while not self._queue and self._writer is not None:
+            self._queued.clear()
+            await self._queued.wait()
+        return bool(self._queue)
+
+    def _gather(self) -> _Group:
+        group = _Group(self._tables, self._version, self._clock.now())
+        while self._queue and not group.full:
+            call = self._queue.popleft()
+            if call.done.cancelled():
+                continue
+            group.take(call)
+            if call.taken < len(call.changes):
+                self._queue.append(call)  # a long batch lets others in between
+        return group
+
+    async def _commit(self, group: _Group) -> None:
+        if group.transactions:
+            try:
+                await self._backend.commit(group.version, list(group.tx.rows.values()))
+            except Exception as error:
+                expected = isinstance(error, SwarmError)
+                log.log(
+                    logging.WARNING if expected else logging.ERROR,
+                    "cannot write to the store",
+                    extra=fields(error=error, changes=len(group.tx.rows)),
+                    exc_info=not expected,
+                )
+                group.fail(error)
+                return
+            self._apply(group)
+        group.settle()
+
+    def _apply(self, group: _Group) -> None:
+        for (kind, object_id), one in group.tx.objects.items():
+            if one is not None:
+                self._tables[kind].put(one)
+            elif object_id in self._tables[kind].objects:  # not so if it was made in this group
+                self._tables[kind].remove(object_id)
+        self._version = group.version
+        for transaction in group.transactions:
+            self._history.add(transaction)
+            self._watchers.publish(transaction)
+
+    def _fill(self, loaded: Loaded) -> None:
+        objects: dict[str, list[Any]] = {name: [] for name in self._tables}
+        for row in loaded.rows:
+            try:
+                one = KIND_BY_NAME[row.kind].message.FromString(row.data)
+            except (DecodeError, KeyError) as error:
+                reason = f"{row.kind} {row.id} cannot be read"
+                raise corrupt(self._backend.place, reason) from error
+            if one.id != row.id or row.version > loaded.version:
+                raise corrupt(self._backend.place, f"{row.kind} {row.id} does not belong there")
+            objects[row.kind].append(one)
+        for name, table in self._tables.items():
+            table.fill(objects[name])
