@@ -1,0 +1,19 @@
+"""How gRPC is served and dialled here; and the path of one call.
+
+    client ── TLS ──▶ router: a TLS port, TCP or the control socket
+                        tls_session: handshake ('verify a certificate if given'), then plain bytes
+                        │  one private unix socket; each connection is known by its bound name
+                        ▼
+                      server: one grpc.aio server
+                        handlers: one for each method of every service
+                          authorize   may this caller call this method? by the option in the protos
+                          errors      what a handler raises becomes a status with its sentence
+                            the servicer's own method
+
+TLS ends in the router, as grpcio can require a client's certificate or ignore it, but has no
+'verify if given', which SwarmKit's clients need. It costs what a router of bytes costs, and gives
+one listener, the caller's real address and new certificates without closing the port.
+
+    sockets    bind the two kinds of port, or say why not
+    channel    dial a manager, or the control socket
+"""

@@ -1,0 +1,71 @@
+"""Dial the control socket, or a manager with this node's certificate."""
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from grpc import aio
+
+from swarmd.errors import PermissionDeniedError, UnavailableError
+from swarmd.security.certificates import NodeCertificates
+from swarmd.security.identity import MANAGER
+from swarmd.security.tls import channel_credentials
+
+_NO_LIMIT: Final = -1
+_HELLO_SECONDS: Final = 5.0
+_OPTIONS: Final[list[tuple[str, Any]]] = [
+    ("grpc.max_receive_message_length", _NO_LIMIT),
+    ("grpc.max_send_message_length", _NO_LIMIT),
+    ("grpc.ssl_target_name_override", MANAGER),
+    ("grpc.use_local_subchannel_pool", 1),  # a channel's end closes its connection
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
+
+
+async def dial_control(path: Path | str) -> aio.Channel:
+    """A channel to the manager behind a control socket; raises UnavailableError in one clear line.
+
+    Trusts the certificate that the socket shows now: who may open the file need not ask more.
+    """
+    shown = await asyncio.to_thread(_leaf_of_control, str(path))
+    credentials = grpc.ssl_channel_credentials(shown)
+    return aio.secure_channel(f"unix:{path}", credentials, options=_OPTIONS)
+
+
+def dial_manager(address: str, certificates: NodeCertificates) -> aio.Channel:
+    """A channel to a manager's remote port, under mutual TLS."""
+    return aio.secure_channel(address, channel_credentials(certificates), options=_OPTIONS)
+
+
+def _leaf_of_control(path: str) -> bytes:
+    try:
+        with socket.socket(socket.AF_UNIX) as plain:
+            plain.settimeout(_HELLO_SECONDS)
+            plain.connect(path)
+            return leaf_shown(plain)
+    except PermissionError as error:
+        raise PermissionDeniedError(f"{path} may not be opened: run as its owner") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UnavailableError(f"no swarmd answers at {path}: is it running? ({reason})") from error
+
+
+def leaf_shown(plain: socket.socket) -> bytes:
+    """The certificate (PEM) that a server shows in a TLS handshake, unverified; raises OSError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with context.wrap_socket(plain) as secured:
+        shown = secured.getpeercert(binary_form=True)
+    if not shown:
+        raise ConnectionError("it shows no certificate")
+    return ssl.DER_cert_to_PEM_cert(shown).encode()

@@ -1,0 +1,145 @@
+"""One gRPC handler for each method of the wire: authorized, its errors told, or not there yet."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from swarmd.api.protos import (
+    ca_pb2,
+    control_pb2,
+    dispatcher_pb2,
+    health_pb2,
+    logbroker_pb2,
+    raft_pb2,
+    resource_pb2,
+    watch_pb2,
+)
+from swarmd.errors import UnimplementedError
+from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
+from swarmd.rpc.errors import abort
+from swarmd.security.identity import Peer
+
+_FILES: Final = (
+    ca_pb2,
+    control_pb2,
+    dispatcher_pb2,
+    health_pb2,
+    logbroker_pb2,
+    raft_pb2,
+    resource_pb2,
+    watch_pb2,
+)
+_GENERATED: Final = "swarmd.api.protos."
+
+Behaviour = Callable[[Any, Any], Any]
+FindPeer = Callable[[str], Peer]
+
+
+class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
+    """What the server knows to answer: every method of every service of the protos.
+
+    `servicers` derive generated `…Servicer` classes, one or several each. `find_peer` gives the
+    far end of a connection by grpcio's name for it; raises PermissionDeniedError for a stranger.
+    """
+
+    def __init__(
+        self, servicers: Iterable[object], authorizer: Authorizer, find_peer: FindPeer
+    ) -> None:
+        self._authorizer = authorizer
+        self._find_peer = find_peer
+        owners = dict(_owners(servicers))
+        self._handlers = {
+            path(method): self._handler(method, owners.get(service.full_name))
+            for service in services()
+            for method in service.methods
+        }
+
+    def service(self, handler_call_details: Any) -> Any:
+        found = self._handlers.get(handler_call_details.method)
+        return found or _unknown(handler_call_details.method)
+
+    def _handler(self, method: MethodDescriptor, servicer: object | None) -> Any:
+        behaviour = _written(method, servicer) or _not_there_yet(path(method))
+        guarded = self._guard(method, behaviour)
+        takes, gives = method.client_streaming, method.server_streaming
+        make = getattr(
+            grpc,
+            f"{'stream' if takes else 'unary'}_{'stream' if gives else 'unary'}_rpc_method_handler",
+        )
+        return make(
+            guarded,
+            request_deserializer=GetMessageClass(method.input_type).FromString,
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        )
+
+    def _guard(self, method: MethodDescriptor, behaviour: Behaviour) -> Behaviour:
+        name, rule = path(method), rule_of(method)
+
+        def enter(context: Any) -> CallContext:
+            peer = self._find_peer(context.peer())
+            return CallContext(context, self._authorizer.authorize(rule, peer))
+
+        async def call(request: Any, context: Any) -> Any:
+            try:
+                return await behaviour(request, enter(context))
+            except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
+                await abort(context, name, error)
+
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                async for reply in behaviour(request, enter(context)):
+                    yield reply
+            except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
+                await abort(context, name, error)
+
+        # grpcio tells the two ways to stream apart by the kind of function, so ours is alike.
+        return stream if inspect.isasyncgenfunction(behaviour) else call
+
+
+def services() -> Iterator[ServiceDescriptor]:
+    """Every service of the protos."""
+    for file in _FILES:
+        yield from file.DESCRIPTOR.services_by_name.values()
+
+
+def path(method: MethodDescriptor) -> str:
+    """A method's name on the wire: /package.Service/Method."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def _owners(servicers: Iterable[object]) -> Iterator[tuple[str, object]]:
+    """The full name of each service that each servicer serves."""
+    known = {service.name: service.full_name for service in services()}
+    for servicer in servicers:
+        for base in type(servicer).__mro__:
+            name = base.__name__.removesuffix("Servicer")
+            if base.__module__.startswith(_GENERATED) and name in known:
+                yield known[name], servicer
+
+
+def _written(method: MethodDescriptor, servicer: object | None) -> Behaviour | None:
+    """The servicer's own method; None where it only has the generated stand-in."""
+    function = getattr(type(servicer), method.name, None)
+    if function is None or function.__module__.startswith(_GENERATED):
+        return None
+    behaviour: Behaviour = getattr(servicer, method.name)
+    return behaviour
+
+
+def _not_there_yet(name: str) -> Behaviour:
+    async def refuse(request: Any, context: Any) -> Any:  # noqa: ARG001
+        raise UnimplementedError(f"{name.lstrip('/')} is not implemented by this manager yet")
+
+    return refuse
+
+
+def _unknown(name: str) -> Any:
+    async def refuse(requests: Any, context: Any) -> Any:  # noqa: ARG001
+        error = UnimplementedError(f"{name.lstrip('/')} is no method that this manager knows")
+        await abort(context, name, error)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)

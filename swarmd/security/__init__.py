@@ -1,0 +1,18 @@
+"""Who signs whom, and where each key rests.
+
+The root CA (root_ca) is made once, at the first start of the first manager. Its key lives in the
+cluster object of the store, its certificate in every node's `swarm-root-ca.crt`. It signs one
+certificate for each node (certificates): the subject's CN is the node's id, OU its role, O the
+cluster's id. A node keeps its certificate in `swarm-node.crt` and its key in `swarm-node.key`
+(key_file), a file that can carry PEM headers beside the key. Who has no certificate yet shows a
+join token (join_tokens), which also names the root CA by its digest.
+
+    identity        who a node or a caller is, as its certificate says
+    certificates    keys, requests and certificates; NodeCertificates, the three files of a node
+    root_ca         sign a request, digest
+    key_file        the node key on disk, with its headers
+    join_tokens     mint, parse and check SWMTKN tokens
+    tls             TLS contexts and channel credentials made from a node's certificates
+
+Nothing here dials anyone.
+"""

@@ -1,0 +1,169 @@
+"""Keys, requests and certificates: make, read, check; and the three files of a node."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from swarmd.errors import CorruptStateError, InvalidArgumentError
+from swarmd.security import key_file
+from swarmd.security.identity import ROLES, Identity
+from swarmd.state_dir import StateDir, replace_file
+
+PUBLIC_FILE: Final = 0o644
+_NO_NAME: Final = x509.Name([])
+
+
+class BadCertificateError(InvalidArgumentError):
+    """A certificate, request or key that cannot be used; says why."""
+
+
+def new_request() -> tuple[bytes, bytes]:
+    """A fresh key and a request to certify it, both PEM: (request, key).
+
+    The subject is empty: who signs knows it better.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(_NO_NAME)
+    signed = request.sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM), key_pem(key)
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The key as PKCS#8 PEM, in the clear."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def parse_chain(pem: bytes) -> list[x509.Certificate]:
+    """The certificates of a PEM bundle, at least one; raises BadCertificateError."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise BadCertificateError(f"not a certificate in PEM form: {error}") from error
+
+
+def identity_of(certificate: x509.Certificate) -> Identity:
+    """Whom a node certificate names; raises BadCertificateError when it names no node."""
+
+    def one(oid: ObjectIdentifier) -> str:
+        found = certificate.subject.get_attributes_for_oid(oid)
+        return str(found[0].value) if found else ""
+
+    shown = Identity(
+        node_id=one(NameOID.COMMON_NAME),
+        role=one(NameOID.ORGANIZATIONAL_UNIT_NAME),
+        cluster_id=one(NameOID.ORGANIZATION_NAME),
+    )
+    if not shown.node_id or not shown.cluster_id or shown.role not in ROLES:
+        subject = certificate.subject.rfc4514_string()
+        raise BadCertificateError(f"not a node certificate of a swarm: its subject is {subject!r}")
+    return shown
+
+
+def check_chain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> None:
+    """Each certificate was signed by the next, the last by a root; raises BadCertificateError.
+
+    Says nothing about time: an expired certificate of ours still tells who we are.
+    """
+    for certificate, issuer in pairwise(chain):
+        if not _signed(certificate, issuer):
+            raise BadCertificateError("the certificates do not form a chain")
+    if not any(_signed(chain[-1], root) for root in roots):
+        raise BadCertificateError("it was not signed by the cluster's root CA")
+
+
+def check_key(certificate: x509.Certificate, pem: bytes) -> None:
+    """The key belongs to the certificate; raises BadCertificateError."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise BadCertificateError(f"not a private key in PEM form: {error}") from error
+    if key.public_key() != certificate.public_key():
+        raise BadCertificateError("it does not belong to the node certificate")
+
+
+def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCertificates:
+    """A node's root CA, certificate chain and key (all PEM), which fit together."""
+
+    root_pem: bytes
+    certificate_pem: bytes
+    key_pem: bytes
+    identity: Identity
+    not_before: datetime
+    not_after: datetime
+
+    @classmethod
+    def of(cls, root_pem: bytes, certificate_pem: bytes, key: bytes) -> Self:
+        """The three put together; raises BadCertificateError when they do not fit."""
+        chain = parse_chain(certificate_pem)
+        check_chain(chain, parse_chain(root_pem))
+        check_key(chain[0], key)
+        return cls(
+            root_pem,
+            certificate_pem,
+            key,
+            identity_of(chain[0]),
+            chain[0].not_valid_before_utc,
+            chain[0].not_valid_after_utc,
+        )
+
+    @classmethod
+    def load(cls, state_dir: StateDir) -> Self:
+        """What is on disk; raises CorruptStateError, naming the file and what to do."""
+        root_pem = _read(state_dir.root_ca)
+        certificate_pem = _read(state_dir.node_certificate)
+        key = key_file.read(state_dir.node_key).pem
+        for path, check in (
+            (state_dir.root_ca, lambda: parse_chain(root_pem)),
+            (state_dir.node_certificate, lambda: identity_of(parse_chain(certificate_pem)[0])),
+            (
+                state_dir.node_certificate,
+                lambda: check_chain(parse_chain(certificate_pem), parse_chain(root_pem)),
+            ),
+            (state_dir.node_key, lambda: check_key(parse_chain(certificate_pem)[0], key)),
+        ):
+            try:
+                check()
+            except BadCertificateError as error:
+                raise key_file.corrupt(path, str(error)) from error
+        return cls.of(root_pem, certificate_pem, key)
+
+    def save(self, state_dir: StateDir) -> None:
+        """Put all three on disk, key first; a cut between two leaves a pair that `load` refuses."""
+        headers = key_file.headers(state_dir.node_key)
+        replace_file(state_dir.root_ca, self.root_pem, PUBLIC_FILE)
+        key_file.write(state_dir.node_key, self.key_pem, headers)
+        replace_file(state_dir.node_certificate, self.certificate_pem, PUBLIC_FILE)
+
+    def expired(self, now: float) -> bool:
+        return datetime.fromtimestamp(now, UTC) >= self.not_after
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise key_file.corrupt(path, "it is missing") from error
+    except OSError as error:
+        raise CorruptStateError(f"{path} cannot be read: {error.strerror}") from error

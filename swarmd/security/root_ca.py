@@ -1,0 +1,183 @@
+"""The cluster's root CA: made once, then signs a certificate for each node."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from swarmd.security.certificates import BadCertificateError, check_key, parse_chain
+from swarmd.security.identity import CA, MANAGER, Identity
+
+ROOT_YEARS: Final = 20
+DEFAULT_EXPIRY_SECONDS: Final = 2160 * 3600.0  # 90 days
+LEAST_EXPIRY_SECONDS: Final = 3600.0
+BACKDATE_SECONDS: Final = 3600.0  # for nodes whose clock is behind
+_LEAST_RSA_BITS: Final = 2048
+
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class RootCA:
+    """The root's certificate, and its key, both PEM."""
+
+    certificate_pem: bytes
+    key_pem: bytes
+
+    @classmethod
+    def create(cls, now: float) -> Self:
+        """A fresh root. Its key comes from the system's randomness, whatever the caller's is."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CA)])
+        start = _time(now)
+        builder = _builder(name, name, key.public_key(), start, _years_after(start, ROOT_YEARS))
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        builder = builder.add_extension(_usage(signs=True), True)
+        builder = builder.add_extension(_fingerprint(key.public_key()), False)
+        certificate = builder.sign(key, hashes.SHA256())
+        return cls(
+            certificate.public_bytes(serialization.Encoding.PEM),
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.TraditionalOpenSSL,  # the form SwarmKit keeps it in
+                serialization.NoEncryption(),
+            ),
+        )
+
+    @property
+    def digest(self) -> str:
+        """What a join token and the cluster object know the root by."""
+        return digest(self.certificate_pem)
+
+    def signer(self) -> "Signer":
+        """Ready to sign; raises BadCertificateError when key and certificate do not fit."""
+        certificate = parse_chain(self.certificate_pem)[0]
+        check_key(certificate, self.key_pem)
+        key = serialization.load_pem_private_key(self.key_pem, password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise BadCertificateError("the root CA's key is neither ECDSA nor RSA")
+        return Signer(certificate, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A root with its key read once, to sign many."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+    def sign(self, request_pem: bytes, node: Identity, expiry_seconds: float, now: float) -> bytes:
+        """The node certificate (PEM) for the request's key; raises BadCertificateError.
+
+        Nothing but the key is taken from the request. An expiry below the least is the default.
+        """
+        public_key = _requested_key(request_pem)
+        if expiry_seconds < LEAST_EXPIRY_SECONDS:
+            expiry_seconds = DEFAULT_EXPIRY_SECONDS
+        builder = _builder(
+            _subject(node),
+            self.certificate.subject,
+            public_key,
+            _time(now - BACKDATE_SECONDS),
+            _time(now + expiry_seconds),
+        )
+        for extension, critical in self._extensions(node, public_key):
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _extensions(
+        self, node: Identity, public_key: PublicKey
+    ) -> list[tuple[x509.ExtensionType, bool]]:
+        names = [node.role, node.node_id, *([CA] if node.role == MANAGER else [])]
+        both_sides = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        issuer = self.certificate.public_key()
+        assert isinstance(issuer, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
+        return [
+            (_usage(signs=False), True),
+            (x509.ExtendedKeyUsage(both_sides), False),
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (_fingerprint(public_key), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), False),
+            (x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False),
+        ]
+
+
+def digest(root_pem: bytes) -> str:
+    """SHA-256 of a root's PEM bytes: sha256:…"""
+    return f"sha256:{hashlib.sha256(root_pem).hexdigest()}"
+
+
+def _requested_key(request_pem: bytes) -> PublicKey:
+    try:
+        request = x509.load_pem_x509_csr(request_pem)
+        sound = request.is_signature_valid
+        key = request.public_key()
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise BadCertificateError(f"not a certificate request: {error}") from error
+    if not sound:
+        raise BadCertificateError("the request is not signed with the key that it names")
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_RSA_BITS:
+        return key
+    raise BadCertificateError("the request's key is neither ECDSA nor RSA of 2048 bits")
+
+
+def _subject(node: Identity) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, node.cluster_id),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, node.role),
+            x509.NameAttribute(NameOID.COMMON_NAME, node.node_id),
+        ]
+    )
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: PublicKey,
+    start: datetime,
+    end: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        content_commitment=False,
+        key_encipherment=not signs,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _fingerprint(key: PublicKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def _years_after(start: datetime, years: int) -> datetime:
+    return start + timedelta(days=365 * years)

@@ -1,0 +1,68 @@
+"""TLS contexts and channel credentials, made from a node's certificates."""
+
+import os
+import ssl
+from typing import Any, Final
+
+import grpc
+
+from swarmd.security.certificates import NodeCertificates
+from swarmd.security.identity import ROLES, Identity
+
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_ALPN: Final = ["h2"]
+
+
+def remote_context(certificates: NodeCertificates) -> ssl.SSLContext:
+    """For the remote port: a client may show a certificate; one that is shown must be good."""
+    context = _server_context(certificates)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(cadata=certificates.root_pem.decode())
+    return context
+
+
+def local_context(certificates: NodeCertificates) -> ssl.SSLContext:
+    """For the control socket: who may open the file needs no certificate."""
+    return _server_context(certificates)
+
+
+def channel_credentials(certificates: NodeCertificates) -> grpc.ChannelCredentials:
+    """For a channel to a manager: mutual TLS."""
+    return grpc.ssl_channel_credentials(
+        certificates.root_pem, certificates.key_pem, certificates.certificate_pem
+    )
+
+
+def identity_shown(tls: ssl.SSLObject) -> Identity | None:
+    """Who the client proved to be in a finished handshake; None when it showed no certificate."""
+    shown = tls.getpeercert()
+    if not shown or tls.session_reused:  # a session of TLS 1.2 resumed: not verified this time
+        return None
+    subject: Any = shown["subject"]
+    names: dict[str, str] = dict(pair for part in subject for pair in part)
+    role = names.get("organizationalUnitName", "")
+    if role not in ROLES:
+        return None
+    return Identity(names.get("commonName", ""), role, names.get("organizationName", ""))
+
+
+def _server_context(certificates: NodeCertificates) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.set_alpn_protocols(_ALPN)
+    # A resumed session would not be verified again: its certificate may have run out meanwhile.
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0
+    _load(context, certificates)
+    return context
+
+
+def _load(context: ssl.SSLContext, certificates: NodeCertificates) -> None:
+    """Python's ssl reads keys from files only, and OpenSSL no file with headers such as ours."""
+    descriptor = os.memfd_create("swarm-node", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, certificates.key_pem + certificates.certificate_pem)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
