@@ -29,6 +29,7 @@ from swarmd.store import queries as by
 from swarmd.store.backend import AlwaysHeld, Backend, Lease, Loaded, Row
 from swarmd.store.events import Committed, Created, Deleted, Event, Updated
 from swarmd.store.memory import MemoryBackend
+from swarmd.store.sqlite import SqliteBackend
 from swarmd.store.store import Store
 from swarmd.store.tables import task_name
 from swarmd.store.transaction import ReadTable, ReadTx, WriteTable, WriteTx
@@ -48,6 +49,7 @@ __all__ = [
     "ReadTx",
     "Row",
     "Select",
+    "SqliteBackend",
     "Store",
     "Updated",
     "WatchOverflowError",
