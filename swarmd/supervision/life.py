@@ -34,6 +34,7 @@ class Life:
         name: str,
         spawn: Spawn,
         hear: Hear,
+        *,
         limits: Limits,
         grace_seconds: float,
         clock: Clock,
