@@ -119,11 +119,15 @@ class GenericPool:
         return min((self.free(kind) // n for kind, n in counts.items() if n > 0), default=most)
 
     def claim(self, counts: Mapping[str, int]) -> list[api.GenericResource]:
-        """Take these for a task, and say which they are; asserts that they fit."""
-        assert self.fits(counts), "claimed more than is free"  # noqa: S101 - a mistake of ours
-        chosen = [resource for kind, n in counts.items() for resource in self._choose(kind, n)]
+        """Take these for a task, and say which they are; they must fit."""
+        chosen = self.choose(counts)
         self.take(chosen)
         return chosen
+
+    def choose(self, counts: Mapping[str, int]) -> list[api.GenericResource]:
+        """Which ones a claim of these would take; they must fit."""
+        assert self.fits(counts), "chose more than is free"  # noqa: S101 - a mistake of ours
+        return [resource for kind, n in counts.items() for resource in self._choose(kind, n)]
 
     def take(self, assigned: Sequence[api.GenericResource]) -> None:
         """Count these, which a task was given earlier, as claimed."""

@@ -1,0 +1,98 @@
+"""Decisions as changes to the store, each checked against the store as it is at the commit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from swarmd import api
+from swarmd.api import nodes, times
+from swarmd.errors import SwarmError
+from swarmd.store import WriteTx
+from workers.manager.scheduler.node_info import NodeInfo, is_wanted
+
+ASSIGNED_MESSAGE = "scheduler assigned task to node"
+CONFIRMED_MESSAGE = "scheduler confirmed task can run on preassigned node"
+
+
+class OutdatedError(SwarmError):
+    """The store moved on since the decision was made: it is to be made again."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"the decision about task {task_id} is outdated")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A change to one task, and the node that holds it meanwhile, if any."""
+
+    task: api.Task
+    change: Callable[[WriteTx], None]
+    node: NodeInfo | None = None
+
+
+def assign(
+    task: api.Task,
+    node: NodeInfo,
+    node_version: int,
+    generic: Sequence[api.GenericResource],
+    now: float,
+) -> Decision:
+    """The task goes to the node, unless either changed since."""
+
+    def change(tx: WriteTx) -> None:
+        current = _waiting(tx, task)
+        found = tx.nodes.get(node.id)
+        if found is None or found.meta.version.index != node_version:
+            raise OutdatedError(task.id)
+        if not (nodes.can_take_tasks(found) and is_wanted(current)):
+            raise OutdatedError(task.id)
+        current.status.CopyFrom(_assigned(preassigned=bool(current.node_id), now=now))
+        current.node_id = node.id
+        current.assigned_generic_resources.extend(generic)
+        tx.tasks.update(current)
+
+    return Decision(task, change, node)
+
+
+def explain(task: api.Task, sentence: str, now: float) -> Decision | None:
+    """The task's status says why it waits; None where it says so already."""
+    if task.status.err == sentence:
+        return None
+
+    def change(tx: WriteTx) -> None:
+        current = _waiting(tx, task)
+        current.status.err = sentence
+        current.status.timestamp.CopyFrom(times.timestamp(now))
+        tx.tasks.update(current)
+
+    return Decision(task, change)
+
+
+def shut_down(task: api.Task, now: float) -> Decision:
+    """The task is wanted no more, and no node ever had it: it has ended."""
+
+    def change(tx: WriteTx) -> None:
+        current = _waiting(tx, task)
+        if is_wanted(current):
+            raise OutdatedError(task.id)
+        current.status.state = api.TaskState.SHUTDOWN
+        current.status.err = ""
+        current.status.timestamp.CopyFrom(times.timestamp(now))
+        tx.tasks.update(current)
+
+    return Decision(task, change)
+
+
+def _waiting(tx: WriteTx, task: api.Task) -> api.Task:
+    """A copy of the task, which still waits as it did."""
+    current = tx.tasks.copy(task.id)
+    if current.status.state != api.TaskState.PENDING or current.node_id != task.node_id:
+        raise OutdatedError(task.id)
+    return current
+
+
+def _assigned(*, preassigned: bool, now: float) -> api.TaskStatus:
+    return api.TaskStatus(
+        state=api.TaskState.ASSIGNED,
+        timestamp=times.timestamp(now),
+        message=CONFIRMED_MESSAGE if preassigned else ASSIGNED_MESSAGE,
+    )
