@@ -1,6 +1,7 @@
 """Keys, requests and certificates: make, read, check; and the three files of a node."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -130,34 +131,60 @@ class NodeCertificates:
 
     @classmethod
     def load(cls, state_dir: StateDir) -> Self:
-        """What is on disk; raises CorruptStateError, naming the file and what to do."""
-        root_pem = _read(state_dir.root_ca)
-        certificate_pem = _read(state_dir.node_certificate)
+        """What is on disk; raises CorruptStateError, naming the file and what to do.
+
+        The time of a certificate is not checked: one that has run out still tells who we are.
+        """
         key = key_file.read(state_dir.node_key).pem
-        for path, check in (
-            (state_dir.root_ca, lambda: parse_chain(root_pem)),
-            (state_dir.node_certificate, lambda: identity_of(parse_chain(certificate_pem)[0])),
-            (
-                state_dir.node_certificate,
-                lambda: check_chain(parse_chain(certificate_pem), parse_chain(root_pem)),
-            ),
-            (state_dir.node_key, lambda: check_key(parse_chain(certificate_pem)[0], key)),
-        ):
-            try:
-                check()
-            except BadCertificateError as error:
-                raise key_file.corrupt(path, str(error)) from error
+        _finish_save(state_dir.node_certificate, key)
+        root_pem, certificate_pem = _read(state_dir.root_ca), _read(state_dir.node_certificate)
+        with _blame(state_dir.root_ca):
+            roots = parse_chain(root_pem)
+        with _blame(state_dir.node_certificate):
+            chain = parse_chain(certificate_pem)
+            identity_of(chain[0])
+            check_chain(chain, roots)
+        with _blame(state_dir.node_key):
+            check_key(chain[0], key)
         return cls.of(root_pem, certificate_pem, key)
 
     def save(self, state_dir: StateDir) -> None:
-        """Put all three on disk, key first; a cut between two leaves a pair that `load` refuses."""
+        """Put all three on disk; a crash at any moment leaves a pair that `load` accepts.
+
+        The certificate waits beside its place until the key is in its own: `load` can tell by the
+        key which of the two certificates is meant. Headers of the key file are kept.
+        """
+        path = state_dir.node_certificate
         headers = key_file.headers(state_dir.node_key)
         replace_file(state_dir.root_ca, self.root_pem, PUBLIC_FILE)
+        replace_file(_waiting(path), self.certificate_pem, PUBLIC_FILE)
         key_file.write(state_dir.node_key, self.key_pem, headers)
-        replace_file(state_dir.node_certificate, self.certificate_pem, PUBLIC_FILE)
+        _waiting(path).replace(path)
 
     def expired(self, now: float) -> bool:
         return datetime.fromtimestamp(now, UTC) >= self.not_after
+
+
+def _waiting(path: Path) -> Path:
+    """Where a certificate waits for its key; SwarmKit's name for it."""
+    return path.with_name(f".{path.name}")
+
+
+def _finish_save(path: Path, key: bytes) -> None:
+    """Carry out the last step of a `save` that was cut short after its key was written."""
+    waiting = _waiting(path)
+    with contextlib.suppress(FileNotFoundError, BadCertificateError):
+        check_key(parse_chain(waiting.read_bytes())[0], key)
+        waiting.replace(path)
+
+
+@contextlib.contextmanager
+def _blame(path: Path) -> Iterator[None]:
+    """What is wrong within is wrong with that file."""
+    try:
+        yield
+    except BadCertificateError as error:
+        raise key_file.corrupt(path, str(error)) from error
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,207 @@
+"""A new cluster's first start: root CA, certificate, first objects; and every later start's check.
+
+    store          files          then
+    no cluster     none           make everything: the objects in one transaction, then the files
+    cluster        none, some     the first start was cut short, or files were lost: certify again
+    cluster        all            they must fit the cluster, else CorruptStateError
+    no cluster     all, some      the store was lost: CorruptStateError
+
+The root CA's key exists in the store alone. So the store comes first: a crash before its commit
+leaves nothing, and after it all that is needed to make the files.
+"""
+
+import asyncio
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from swarmd import api
+from swarmd.api import defaults, times
+from swarmd.clock import Clock
+from swarmd.config import NodeConfig
+from swarmd.errors import CannotBootError, CorruptStateError
+from swarmd.ids import new_id
+from swarmd.logs import fields, get_logger
+from swarmd.security import join_tokens
+from swarmd.security.certificates import NodeCertificates, new_request
+from swarmd.security.identity import MANAGER, Identity
+from swarmd.security.key_file import corrupt
+from swarmd.security.root_ca import RootCA
+from swarmd.state_dir import StateDir
+from swarmd.store import Store, WriteTx, by
+from workers.manager.key_manager import first_keys, newest
+
+log = get_logger(__name__)
+
+_SNAPSHOT_INTERVAL: Final = 10_000
+_ENTRIES_FOR_SLOW_FOLLOWERS: Final = 500
+
+
+async def bootstrap(
+    store: Store, state_dir: StateDir, config: NodeConfig, clock: Clock, random: Random
+) -> Identity:
+    """Who this manager is; afterwards its certificates are on disk, its objects in the store.
+
+    Raises CorruptStateError when the two do not fit, CannotBootError for an option not there yet.
+    """
+    _refuse_unsupported(config)
+    files = [state_dir.root_ca, state_dir.node_key, state_dir.node_certificate]
+    present = [path for path in files if path.exists()]
+    cluster = _cluster(store)
+    if cluster is None:
+        if present:
+            raise _store_lost(state_dir, present[0])
+        cluster = await _first_objects(store, config, clock, random)
+    if len(present) < len(files):
+        identity = Identity(_only_manager(store, state_dir), MANAGER, cluster.id)
+        await _certify(cluster, identity, state_dir, clock)
+        return identity
+    return await _check(store, cluster, state_dir, clock)
+
+
+def first_cluster(root: RootCA, config: NodeConfig, random: Random) -> api.Cluster:
+    """The cluster object with SwarmKit's defaults; its root's key is nowhere else."""
+    keys = first_keys(random)
+    return api.Cluster(
+        id=new_id(random),
+        spec=_first_spec(config),
+        root_ca=api.RootCA(
+            ca_key=root.key_pem,
+            ca_cert=root.certificate_pem,
+            ca_cert_hash=root.digest,
+            join_tokens=api.JoinTokens(
+                worker=join_tokens.mint(root.digest, random),
+                manager=join_tokens.mint(root.digest, random),
+            ),
+        ),
+        network_bootstrap_keys=keys,
+        encryption_key_lamport_clock=newest(keys),
+    )
+
+
+def manager_node(node_id: str) -> api.Node:
+    """A manager's own node object; its status and description come from the dispatcher."""
+    return api.Node(
+        id=node_id,
+        role=api.NodeRole.MANAGER,
+        spec=api.NodeSpec(
+            desired_role=api.NodeRole.MANAGER,
+            membership=api.NodeSpec.Membership.ACCEPTED,
+        ),
+        certificate=api.Certificate(
+            cn=node_id,
+            role=api.NodeRole.MANAGER,
+            status=api.IssuanceStatus(state=api.IssuanceStatus.State.ISSUED),
+        ),
+    )
+
+
+def _first_spec(config: NodeConfig) -> api.ClusterSpec:
+    return api.ClusterSpec(
+        annotations=api.Annotations(name=defaults.CLUSTER_NAME),
+        orchestration=api.OrchestrationConfig(task_history_retention_limit=defaults.TASK_HISTORY),
+        raft=api.RaftConfig(
+            snapshot_interval=_SNAPSHOT_INTERVAL,
+            log_entries_for_slow_followers=_ENTRIES_FOR_SLOW_FOLLOWERS,
+            heartbeat_tick=max(1, round(config.heartbeat_tick)),
+            election_tick=max(1, round(config.election_tick)),
+        ),
+        dispatcher=api.DispatcherConfig(
+            heartbeat_period=times.duration(defaults.HEARTBEAT_SECONDS)
+        ),
+        ca_config=api.CAConfig(node_cert_expiry=times.duration(defaults.NODE_CERTIFICATE_SECONDS)),
+        encryption_config=api.EncryptionConfig(),
+    )
+
+
+async def _first_objects(
+    store: Store, config: NodeConfig, clock: Clock, random: Random
+) -> api.Cluster:
+    cluster = first_cluster(RootCA.create(clock.now()), config, random)
+    node = manager_node(new_id(random))
+
+    def change(tx: WriteTx) -> None:
+        tx.clusters.create(cluster)
+        tx.nodes.create(node)
+
+    await store.update(change)
+    log.info("made a new cluster", extra=fields(cluster=cluster.id, node=node.id))
+    return cluster
+
+
+async def _certify(
+    cluster: api.Cluster, identity: Identity, state_dir: StateDir, clock: Clock
+) -> None:
+    """Sign a certificate for this node with the cluster's own root, and put it on disk."""
+    root = RootCA(cluster.root_ca.ca_cert, cluster.root_ca.ca_key)
+    request, key = new_request()
+    expiry = times.seconds(cluster.spec.ca_config.node_cert_expiry)
+    chain = root.signer().sign(request, identity, expiry, clock.now())
+    certificates = NodeCertificates.of(root.certificate_pem, chain, key)
+    try:
+        await asyncio.to_thread(certificates.save, state_dir)
+    except OSError as error:
+        where = state_dir.node_certificate.parent
+        raise CannotBootError(f"cannot write to {where}: {error.strerror}") from error
+    log.info("certified this node", extra=fields(node=identity.node_id, role=identity.role))
+
+
+async def _check(store: Store, cluster: api.Cluster, state_dir: StateDir, clock: Clock) -> Identity:
+    """Files and store belong together; a certificate that ran out meanwhile is replaced."""
+    certificates = await asyncio.to_thread(NodeCertificates.load, state_dir)
+    identity = certificates.identity
+    if identity.cluster_id != cluster.id:
+        raise _foreign(state_dir.node_certificate, state_dir.store, identity, cluster)
+    if certificates.root_pem != cluster.root_ca.ca_cert:
+        raise corrupt(state_dir.root_ca, "it is not the root CA of the cluster in the store")
+    if identity.role != MANAGER:
+        raise corrupt(state_dir.node_certificate, f"it is for a {identity.role}, not a manager")
+    if certificates.expired(clock.now()):
+        log.warning("this node's certificate has run out: certifying anew")
+        await _certify(cluster, identity, state_dir, clock)
+    if store.view().nodes.get(identity.node_id) is None:
+        await store.update(lambda tx: tx.nodes.create(manager_node(identity.node_id)))
+    return identity
+
+
+def _cluster(store: Store) -> api.Cluster | None:
+    found = store.view().clusters.find(by.name(defaults.CLUSTER_NAME))
+    return found[0] if found else None
+
+
+def _only_manager(store: Store, state_dir: StateDir) -> str:
+    """Which of the store's nodes this one is, where no certificate says so."""
+    managers = store.view().nodes.find(by.role(api.NodeRole.MANAGER))
+    if len(managers) == 1:
+        return managers[0].id
+    raise corrupt(
+        state_dir.node_certificate,
+        f"it or its key is missing, and of the {len(managers)} managers in the store none is"
+        " known to be this node",
+    )
+
+
+def _foreign(
+    certificate: Path, store: Path, shown: Identity, cluster: api.Cluster
+) -> CorruptStateError:
+    return CorruptStateError(
+        f"{certificate} is of cluster {shown.cluster_id}, but {store} holds cluster {cluster.id}:"
+        " one of them comes from another node. Restore both from the same backup"
+    )
+
+
+def _store_lost(state_dir: StateDir, found: Path) -> CorruptStateError:
+    return CorruptStateError(
+        f"{state_dir.store} holds no cluster, but {found} belongs to one: the store was lost."
+        f" Restore it from a backup; or, to start a new cluster, move {found.parent} away"
+    )
+
+
+def _refuse_unsupported(config: NodeConfig) -> None:
+    for flag, given in (
+        ("--autolock", config.autolock),
+        ("--unlock-key", config.unlock_key),
+        ("--external-ca", config.external_ca),
+    ):
+        if given:
+            raise CannotBootError(f"{flag} is not supported yet")

@@ -1,0 +1,11 @@
+"""Signs certificates: the life of a certificate request.
+
+    IssueNodeCertificate                      signer                       NodeCertificateStatus
+      join token  ─▶ new Node, PENDING ──┐                              ┌─▶ ISSUED, certificate
+      certificate ─▶ its Node,  RENEW  ──┴─▶ sign, many in one commit ──┴─▶ FAILED, and why
+
+server.py takes requests and tells how they fare; signer.py signs what the store says is to be
+signed, so a manager that dies between the two forgets nothing. The key is the cluster object's.
+
+Not here yet: a change of root, an external CA, and locked managers.
+"""

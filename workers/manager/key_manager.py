@@ -1,0 +1,94 @@
+"""Network keys: made once, then a new one for each subsystem every twelve hours.
+
+Agents encrypt their gossip and their overlay traffic with them. Each subsystem keeps a ring of
+three, so that agents which hear of a new key at different times still understand each other; a
+Lamport time tells which is the newest.
+"""
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Final
+
+from swarmd import api
+from swarmd.api import defaults
+from swarmd.clock import Clock
+from swarmd.logs import get_logger
+from swarmd.store import Store, WriteTx, by
+
+log = get_logger(__name__)
+
+SUBSYSTEMS: Final = ("networking:gossip", "networking:ipsec")
+RING: Final = 3
+KEY_BYTES: Final = 16
+ROTATION_SECONDS: Final = 12 * 3600.0
+_SKEW: Final = 1 << 16
+
+
+def first_keys(random: Random) -> list[api.EncryptionKey]:
+    """A full ring for each subsystem; Lamport times start anywhere."""
+    start = random.randrange(_SKEW)
+    owners = [subsystem for subsystem in SUBSYSTEMS for _ in range(RING)]
+    return [_key(owner, start + turn, random) for turn, owner in enumerate(owners, start=1)]
+
+
+def rotate(
+    keys: Iterable[api.EncryptionKey], clock: int, random: Random
+) -> list[api.EncryptionKey]:
+    """A new key for each subsystem, in the place of its oldest. `clock`: the newest so far."""
+    rings = {subsystem: [k for k in keys if k.subsystem == subsystem] for subsystem in SUBSYSTEMS}
+    rotated: list[api.EncryptionKey] = []
+    for turn, (subsystem, ring) in enumerate(rings.items(), start=1):
+        youngest = sorted(ring, key=lambda key: key.lamport_time)[-(RING - 1) :]
+        rotated += [*youngest, _key(subsystem, clock + turn, random)]
+    return rotated
+
+
+def newest(keys: Sequence[api.EncryptionKey]) -> int:
+    """The highest Lamport time; 0 where there is no key."""
+    return max((key.lamport_time for key in keys), default=0)
+
+
+class KeyManager:
+    """Keeps the cluster's network keys young."""
+
+    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+
+    async def run(self) -> None:
+        """Make the keys where there are none, then rotate them, until cancelled."""
+        await self._store.update(self._make)
+        while True:
+            await self._clock.sleep(ROTATION_SECONDS)
+            await self._store.update(self._rotate)
+            log.info("rotated the network keys")
+
+    def _make(self, tx: WriteTx) -> None:
+        for cluster in tx.clusters.find(by.name(defaults.CLUSTER_NAME)):
+            if not cluster.network_bootstrap_keys:
+                self._put(tx, cluster.id, first_keys(self._random))
+
+    def _rotate(self, tx: WriteTx) -> None:
+        for cluster in tx.clusters.find(by.name(defaults.CLUSTER_NAME)):
+            clock = max(
+                cluster.encryption_key_lamport_clock, newest(cluster.network_bootstrap_keys)
+            )
+            keys = rotate(cluster.network_bootstrap_keys, clock, self._random)
+            self._put(tx, cluster.id, keys)
+
+    def _put(self, tx: WriteTx, cluster_id: str, keys: list[api.EncryptionKey]) -> None:
+        cluster = tx.clusters.copy(cluster_id)
+        del cluster.network_bootstrap_keys[:]
+        cluster.network_bootstrap_keys.extend(keys)
+        cluster.encryption_key_lamport_clock = newest(keys)
+        tx.clusters.update(cluster)
+
+
+def _key(subsystem: str, lamport_time: int, random: Random) -> api.EncryptionKey:
+    return api.EncryptionKey(
+        subsystem=subsystem,
+        algorithm=api.EncryptionKey.Algorithm.AES_128_GCM,
+        key=random.randbytes(KEY_BYTES),
+        lamport_time=lamport_time,
+    )
