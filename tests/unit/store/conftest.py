@@ -1,0 +1,32 @@
+"""The contract tests run on each backend; here is what they share."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from swarmd.store import Backend, MemoryBackend, SqliteBackend, Store
+from tests.fakes.clock import FakeClock
+
+Reopen = Callable[[], Backend]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+    """Gives a backend over the same data each time, as a restarted process would have it."""
+    if request.param == "sqlite":
+        return lambda: SqliteBackend(tmp_path / "swarm.db")
+    memory = MemoryBackend()
+    return lambda: memory
+
+
+@pytest.fixture
+async def store(reopen: Reopen, clock: FakeClock) -> AsyncIterator[Store]:
+    """An open, empty store, once on each backend."""
+    async with Store(reopen(), clock) as store:
+        yield store
