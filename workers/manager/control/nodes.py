@@ -1,0 +1,175 @@
+"""Node calls."""
+
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from swarmd import api
+from swarmd.api import defaults, times
+from swarmd.errors import FailedPreconditionError, NotFoundError
+from swarmd.store import WriteTx, by
+from workers.manager.control import filters
+from workers.manager.control.clusters import forget_expired
+from workers.manager.control.handlers import (
+    Context,
+    Handlers,
+    UnsoundStateError,
+    invalid_argument,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyMember:
+    """The group of a cluster with one manager: that one leads, as long as it answers."""
+
+    node_id: str
+    addr: str
+
+    def status(self, node_id: str) -> api.ManagerStatus | None:
+        if node_id != self.node_id:
+            return None
+        reachable = api.RaftMemberStatus.Reachability.REACHABLE
+        return api.ManagerStatus(raft_id=1, addr=self.addr, leader=True, reachability=reachable)
+
+
+class Nodes(Handlers):
+    async def GetNode(self, request: api.GetNodeRequest, context: Context) -> api.GetNodeResponse:
+        if not request.node_id:
+            raise invalid_argument()
+        node = self._store.view().nodes.get(request.node_id)
+        if node is None:
+            raise NotFoundError("node", request.node_id)
+        answer = api.GetNodeResponse(node=node)
+        self._show_manager(answer.node)
+        return answer
+
+    async def ListNodes(
+        self, request: api.ListNodesRequest, context: Context
+    ) -> api.ListNodesResponse:
+        wanted = request.filters
+        query = filters.first_given(
+            (by.name, wanted.names),
+            (by.name_prefix, wanted.name_prefixes),
+            (by.id_prefix, wanted.id_prefixes),
+            (by.role, wanted.roles),
+            (by.membership, wanted.memberships),
+        )
+        found = self._store.view().nodes.find(query)
+        answer = api.ListNodesResponse(nodes=[one for one in found if _selected(one, wanted)])
+        for node in answer.nodes:
+            self._show_manager(node)
+        return answer
+
+    async def UpdateNode(
+        self, request: api.UpdateNodeRequest, context: Context
+    ) -> api.UpdateNodeResponse:
+        if not (request.node_id and request.HasField("node_version") and request.HasField("spec")):
+            raise invalid_argument()
+
+        def update(tx: WriteTx) -> api.Node:
+            node = tx.nodes.copy(request.node_id)
+            _check_role(tx, node, request.spec.desired_role)
+            node.meta.version.CopyFrom(request.node_version)
+            node.spec.CopyFrom(request.spec)
+            return tx.nodes.update(node)
+
+        return api.UpdateNodeResponse(node=await self._store.update(update))
+
+    async def RemoveNode(
+        self, request: api.RemoveNodeRequest, context: Context
+    ) -> api.RemoveNodeResponse:
+        if not request.node_id:
+            raise invalid_argument()
+
+        def remove(tx: WriteTx) -> None:
+            node = tx.nodes.copy(request.node_id)
+            self._check_removable(node, force=request.force)
+            _refuse_certificate(tx, node, self._clock.now())
+            _orphan_tasks(tx, node.id, self._clock.now())
+            tx.nodes.delete(node.id)
+
+        await self._store.update(remove)
+        return api.RemoveNodeResponse()
+
+    def _show_manager(self, node: api.Node) -> None:
+        status = self._members.status(node.id)
+        if status is not None:
+            node.manager_status.CopyFrom(status)
+
+    def _check_removable(self, node: api.Node, *, force: bool) -> None:
+        wants_manager = node.spec.desired_role == api.NodeRole.MANAGER
+        if wants_manager and self._members.status(node.id) is not None:
+            raise FailedPreconditionError(
+                f"node {node.id} is a cluster manager and is a member of the raft cluster. "
+                "It must be demoted to worker before removal"
+            )
+        if not force and node.status.state == api.NodeStatus.State.READY:
+            raise FailedPreconditionError(f"node {node.id} is not down and can't be removed")
+
+
+def _check_role(tx: WriteTx, node: api.Node, role: api.NodeRole.ValueType) -> None:
+    """The last manager stays one, and nobody is promised a role that it would never get."""
+    if role == node.spec.desired_role:
+        return
+    if role == api.NodeRole.MANAGER:
+        raise FailedPreconditionError(
+            f"node {node.id} cannot become a manager: this cluster's store is one manager's own"
+        )
+    managers = tx.nodes.find(by.role(api.NodeRole.MANAGER))
+    if [manager.id for manager in managers] == [node.id]:
+        raise FailedPreconditionError("attempting to demote the last manager of the swarm")
+
+
+def _refuse_certificate(tx: WriteTx, node: api.Node, now: float) -> None:
+    """From here on the certificate that it still has opens nothing."""
+    clusters = tx.clusters.find(by.name(defaults.CLUSTER_NAME))
+    if len(clusters) != 1:
+        raise UnsoundStateError("could not fetch cluster object")
+    cluster = tx.clusters.copy(clusters[0].id)
+    entry = cluster.blacklisted_certificates[node.id]
+    entry.Clear()
+    expiry = _expiry(node.certificate.certificate)
+    if expiry is not None:
+        entry.expiry.CopyFrom(times.timestamp(expiry))
+    forget_expired(cluster, now)
+    tx.clusters.update(cluster)
+
+
+def _expiry(pem: bytes) -> float | None:
+    """When the certificate ends; a node that never got a readable one is refused for ever."""
+    try:
+        return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    except ValueError:
+        return None
+
+
+def _orphan_tasks(tx: WriteTx, node_id: str, now: float) -> None:
+    """Nobody will tell any more how they fare; in the same transaction, so that none is missed."""
+    status = api.TaskStatus(
+        timestamp=times.timestamp(now),
+        state=api.TaskState.ORPHANED,
+        message="Task belonged to a node that has been deleted",
+    )
+    for found in tx.tasks.find(by.node(node_id)):
+        if found.status.state < api.TaskState.COMPLETE:
+            task = tx.tasks.copy(found.id)
+            task.status.CopyFrom(status)
+            tx.tasks.update(task)
+
+
+def _selected(node: api.Node, wanted: api.ListNodesRequest.Filters) -> bool:
+    described = node.HasField("description")
+    hostname, engine = node.description.hostname, node.description.engine
+    named = not (wanted.names or wanted.name_prefixes) or described
+    engined = not wanted.labels or node.description.HasField("engine")
+    return (
+        named
+        and engined
+        and filters.is_one_of(hostname, wanted.names)
+        and filters.has_prefix(hostname, wanted.name_prefixes)
+        and filters.has_prefix(node.id, wanted.id_prefixes)
+        and filters.has_labels(engine.labels, wanted.labels)
+        and filters.has_labels(node.spec.annotations.labels, wanted.node_labels)
+        and filters.is_one_of(node.role, wanted.roles)
+        and filters.is_one_of(node.spec.membership, wanted.memberships)
+    )
