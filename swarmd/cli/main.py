@@ -18,7 +18,7 @@ from swarmd.cli.status import status
 @click.version_option(__version__, "--version", "-v", message="swarmd %(version)s")
 @node_options
 @click.pass_context
-def main(ctx: click.Context, **values: Any) -> None:
+def main(ctx: click.Context, /, **values: Any) -> None:
     """Run a node of a swarm cluster. Alone, swarmd does what `swarmd run` does."""
     if ctx.invoked_subcommand is None:
         _run(ctx, values)
@@ -32,7 +32,7 @@ def main(ctx: click.Context, **values: Any) -> None:
 @main.command()
 @node_options
 @click.pass_context
-def run(ctx: click.Context, **values: Any) -> None:
+def run(ctx: click.Context, /, **values: Any) -> None:
     """Run the node in the foreground, until Ctrl+C."""
     _run(ctx, values)
 

@@ -41,7 +41,7 @@ LIVE: Final = frozenset({"log_level"})
 Command = Callable[..., Any]
 
 
-class Address(click.ParamType):
+class Address(click.ParamType[str]):
     """host:port, as the Go programs take it; an empty host means every address."""
 
     name = "host:port"
@@ -53,7 +53,7 @@ class Address(click.ParamType):
         return str(value)
 
 
-class Socket(click.ParamType):
+class Socket(click.ParamType[Path]):
     """The path of a unix socket, with or without unix:// before it."""
 
     name = "path"
@@ -65,7 +65,7 @@ class Socket(click.ParamType):
         return Path(text).absolute()
 
 
-class Directory(click.ParamType):
+class Directory(click.ParamType[Path]):
     """A directory that need not be there yet, made absolute."""
 
     name = "directory"

@@ -1,7 +1,9 @@
 """start, stop, restart, reload: swarmd as a service of the supervisord beside it."""
 
+import functools
 import os
 import signal
+import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
@@ -41,7 +43,7 @@ def _timeout_option(seconds: float, what: str) -> Callable[[Any], Any]:
 @node_options
 @_timeout_option(60, "the node is ready")
 @click.pass_context
-def start(ctx: click.Context, timeout: float, **values: Any) -> None:
+def start(ctx: click.Context, /, timeout: float, **values: Any) -> None:
     """Start the node under supervisord, and wait until it is ready.
 
     Takes the options of `swarmd run`. A second start says that the node runs already.
@@ -175,7 +177,11 @@ def _end_supervisords(place: StateDir, deadline: float) -> None:
         conf = supervisord.conf()
         if conf is not None and place.root in conf.parents:
             supervisord.call("supervisor.shutdown")
-            _wait(lambda one=supervisord: not one.answers(), deadline, "supervisord has not ended")
+            _wait(functools.partial(_is_gone, supervisord), deadline, "supervisord has not ended")
+
+
+def _is_gone(supervisord: sv.Supervisord) -> bool:
+    return not supervisord.answers()
 
 
 @click.command()
@@ -224,7 +230,7 @@ class _Progress:
     def __init__(self, what: str) -> None:
         self._what = what
         self._begin = time.monotonic()
-        self._on = click.get_text_stream("stderr").isatty()
+        self._on = sys.stderr.isatty()
 
     def show(self, detail: str) -> None:
         if self._on:

@@ -1,0 +1,87 @@
+"""A command's way to the control socket, and errors as one line.
+
+@click.command()
+@with_control
+async def ls(control: Control, quiet: bool) -> None:
+    reply = await control.ListNodes(api.ListNodesRequest())
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from grpc import aio
+
+from swarmd.api.protos.ca_pb2_grpc import CAStub
+from swarmd.api.protos.control_pb2_grpc import ControlStub
+from swarmd.api.protos.watch_pb2_grpc import WatchStub
+from swarmd.config import DEFAULT_CONTROL_SOCKET
+from swarmd.errors import SwarmError
+from swarmd.rpc.channel import dial_control
+from swarmd.rpc.errors import from_rpc_error
+
+CALL_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What stands before the command."""
+
+    socket: Path = DEFAULT_CONTROL_SOCKET
+    no_resolve: bool = False
+
+
+class _Timed:
+    """A stub whose calls end: a manager that hangs must not hang its user too."""
+
+    def __init__(self, stub: Any) -> None:
+        self._stub = stub
+
+    def __getattr__(self, method: str) -> Any:
+        return functools.partial(getattr(self._stub, method), timeout=CALL_SECONDS)
+
+
+class Control:
+    """The APIs of one manager, over its control socket; every call but `watch` has a deadline."""
+
+    def __init__(self, channel: aio.Channel, settings: Settings) -> None:
+        self.settings = settings
+        # grpcio's stubs have no useful static type for an async channel.
+        self.api: Any = _Timed(ControlStub(channel))
+        self.ca: Any = _Timed(CAStub(channel))
+        self.watch: Any = WatchStub(channel)
+
+
+def with_control(
+    command: Callable[..., Coroutine[Any, Any, int | None]],
+) -> Callable[..., None]:
+    """Give an async command its `Control`; it may return an exit status."""
+
+    @click.pass_context
+    @functools.wraps(command)
+    def run(ctx: click.Context, *arguments: Any, **options: Any) -> None:
+        settings = ctx.find_object(Settings) or Settings()
+        try:
+            status = asyncio.run(_call(command, settings, arguments, options))
+        except aio.AioRpcError as error:
+            raise click.ClickException(str(from_rpc_error(error))) from error
+        except SwarmError as error:
+            raise click.ClickException(str(error)) from error
+        if status:
+            raise SystemExit(status)
+
+    return run
+
+
+async def _call(
+    command: Callable[..., Coroutine[Any, Any, int | None]],
+    settings: Settings,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> int | None:
+    async with await dial_control(settings.socket) as channel:
+        return await command(Control(channel, settings), *arguments, **options)

@@ -1,0 +1,217 @@
+"""Wait until a service is as it was asked for, and show how far it is.
+
+`judge` decides from what is in the store; `converge` asks again after each change that Watch tells.
+A service counts as converged when it stayed so for the monitor period of its update settings, as
+Docker's own client has it: a task that crashes right after its start is no success.
+"""
+
+import asyncio
+import contextlib
+import enum
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from swarmd import api
+from swarmd.api.times import seconds
+from swarmd.ctl.connection import Control
+from swarmd.ctl.output import state
+
+MONITOR_SECONDS: Final = 5.0
+_FAILURES: Final = 3
+"""So many failed tasks in one slot are a crash loop."""
+_SETTLE_SECONDS: Final = 0.05
+_ANY_ACTION: Final = api.WatchActionKind.ValueType(1 | 2 | 4)  # create, update, remove
+_State = api.TaskState
+_Update = api.UpdateStatus.UpdateState
+_FAILED: Final = (_State.FAILED, _State.REJECTED)
+_IN_PROGRESS: Final = (_Update.UPDATING, _Update.ROLLBACK_STARTED)
+_BROKEN: Final = (_Update.PAUSED, _Update.ROLLBACK_PAUSED)
+
+
+class Verdict(enum.Enum):
+    WAITING = "waiting"
+    CONVERGED = "converged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a service is: a verdict, running of wanted tasks, and why it is not further."""
+
+    verdict: Verdict
+    running: int
+    wanted: int
+    states: dict[str, int] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
+def judge(service: api.Service, tasks: Sequence[api.Task], nodes: int) -> Progress:
+    """What to think of a service with these tasks, where so many nodes would take one."""
+    live = [one for one in tasks if one.desired_state <= _State.RUNNING]
+    running = [one for one in live if one.status.state == _State.RUNNING]
+    wanted = service.spec.replicated.replicas if service.spec.HasField("replicated") else nodes
+    reasons = dict.fromkeys(one.status.err for one in live if one.status.err)
+    update = service.update_status
+    if update.state in _BROKEN:
+        verdict, reasons = Verdict.FAILED, {update.message: None, **reasons}
+    elif loop := _crash_loop(service, tasks):
+        verdict, reasons = Verdict.FAILED, {loop: None, **reasons}
+    elif update.state == _Update.ROLLBACK_COMPLETED:
+        verdict, reasons = Verdict.FAILED, {update.message or "rolled back": None, **reasons}
+    elif len(running) == len(live) == wanted and update.state not in _IN_PROGRESS:
+        verdict = Verdict.CONVERGED
+    else:
+        verdict = Verdict.WAITING
+    states = Counter(_State.Name(one.status.state) for one in live)
+    return Progress(verdict, len(running), wanted, dict(states), tuple(filter(None, reasons)))
+
+
+def _crash_loop(service: api.Service, tasks: Sequence[api.Task]) -> str:
+    """The last error of a slot whose tasks of this spec fail again and again; empty for none."""
+    failed = [
+        one
+        for one in tasks
+        if one.status.state in _FAILED and one.spec_version.index == service.spec_version.index
+    ]
+    for place, count in Counter(map(_place, failed)).items():
+        last = max((one for one in failed if _place(one) == place), key=_when)
+        if last.status.state == _State.REJECTED or count >= _FAILURES:
+            return last.status.err or last.status.message
+    return ""
+
+
+def _place(task: api.Task) -> tuple[int, str]:
+    return task.slot, "" if task.slot else task.node_id
+
+
+def _when(task: api.Task) -> float:
+    return seconds(task.status.timestamp)
+
+
+async def converge(control: Control, service_id: str, most_seconds: float | None) -> int:
+    """Wait, and show it on a terminal; returns the command's exit status."""
+    display = _Display()
+    try:
+        async with asyncio.timeout(most_seconds):
+            progress = await _wait(control, service_id, display)
+    except TimeoutError:
+        reasons = "; ".join(display.last.reasons) if display.last else ""
+        click.echo(
+            f"not converged after {most_seconds:g} s{': ' * bool(reasons)}{reasons}", err=True
+        )
+        return 1
+    finally:
+        display.close()
+    if progress.verdict is Verdict.FAILED:
+        click.echo(f"service failed: {'; '.join(progress.reasons)}", err=True)
+        return 1
+    return 0
+
+
+async def _wait(control: Control, service_id: str, display: "_Display") -> Progress:
+    """Look again after each change, until it failed or was converged for its monitor period."""
+    stable_since: float | None = None
+    async with _changes(control, service_id) as changed:
+        while True:
+            changed.clear()
+            service, progress = await _look(control, service_id)
+            display.show(progress)
+            if progress.verdict is Verdict.FAILED:
+                return progress
+            if progress.verdict is Verdict.WAITING:
+                stable_since = None
+            elif stable_since is None:
+                stable_since = time.monotonic()
+            left = None
+            if stable_since is not None:
+                left = stable_since + _monitor_seconds(service) - time.monotonic()
+                if left <= 0:
+                    return progress
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)
+                await asyncio.sleep(_SETTLE_SECONDS)  # changes come in bursts: look once for many
+
+
+@contextlib.asynccontextmanager
+async def _changes(control: Control, service_id: str) -> AsyncIterator[asyncio.Event]:
+    """An event that is set by each change of the service and of its tasks."""
+    request = api.WatchRequest()
+    request.entries.add(kind="service", action=_ANY_ACTION).filters.add(id=service_id)
+    request.entries.add(kind="task", action=_ANY_ACTION).filters.add(service_id=service_id)
+    feed = control.watch.Watch(request)
+    await feed.read()  # an empty message first: the watch stands
+    changed = asyncio.Event()
+
+    async def follow() -> None:
+        async for _ in feed:
+            changed.set()
+
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(follow())
+        try:
+            yield changed
+        finally:
+            following.cancel()
+            feed.cancel()
+
+
+async def _look(control: Control, service_id: str) -> tuple[api.Service, Progress]:
+    filters = api.ListTasksRequest.Filters(service_ids=[service_id])
+    replies = await asyncio.gather(
+        control.api.GetService(api.GetServiceRequest(service_id=service_id)),
+        control.api.ListTasks(api.ListTasksRequest(filters=filters)),
+        control.api.ListNodes(api.ListNodesRequest()),
+    )
+    service = replies[0].service
+    return service, judge(service, replies[1].tasks, _eligible(replies[1].tasks, replies[2].nodes))
+
+
+def _eligible(tasks: Sequence[api.Task], nodes: Sequence[api.Node]) -> int:
+    """Nodes that a global service should be on: the manager made a task for each that fits."""
+    able = {
+        one.id
+        for one in nodes
+        if one.status.state == api.NodeStatus.State.READY
+        and one.spec.availability == api.NodeSpec.Availability.ACTIVE
+    }
+    return len({one.node_id for one in tasks if one.desired_state <= _State.RUNNING} & able)
+
+
+def _monitor_seconds(service: api.Service) -> float:
+    config = service.spec.update
+    return seconds(config.monitor) if config.HasField("monitor") else MONITOR_SECONDS
+
+
+class _Display:
+    """A line of progress on a terminal, and the reasons below it; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self.last: Progress | None = None
+        console = Console(stderr=True, highlight=False)
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        if self._live:
+            self._live.start()
+
+    def show(self, progress: Progress) -> None:
+        self.last = progress
+        if self._live is None:
+            return
+        line = Text(f"{progress.running} of {progress.wanted} running")
+        if progress.verdict is Verdict.CONVERGED:
+            line.append(", waiting that they stay so", style="dim")
+        for name, count in progress.states.items():
+            if name != "RUNNING":
+                line.append(f"  {count} ").append_text(state(name))
+        self._live.update(Group(line, *(Text(f"  {one}") for one in progress.reasons)))
+
+    def close(self) -> None:
+        if self._live:
+            self._live.stop()

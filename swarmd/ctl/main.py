@@ -1,0 +1,59 @@
+"""The swarmctl command: a click group, its aliases, version and shell completion."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+from click.shell_completion import get_completion_class
+
+from swarmd import __version__
+from swarmd.config import DEFAULT_CONTROL_SOCKET
+from swarmd.ctl.aliases import AliasedGroup
+from swarmd.ctl.cluster import cluster
+from swarmd.ctl.connection import Settings
+from swarmd.ctl.network import network
+from swarmd.ctl.node import node
+from swarmd.ctl.secret import config, secret
+from swarmd.ctl.service import service
+from swarmd.ctl.task import task
+
+_SHELLS: Final = ("bash", "zsh", "fish")
+
+
+@click.group(cls=AliasedGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-s",
+    "--socket",
+    envvar="SWARM_SOCKET",
+    show_envvar=True,
+    default=DEFAULT_CONTROL_SOCKET,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Unix socket of the manager's control API.",
+)
+@click.option("-n", "--no-resolve", is_flag=True, help="Do not try to map ids to names.")
+@click.pass_context
+def main(ctx: click.Context, socket: Path, no_resolve: bool) -> None:
+    """Control a swarm cluster."""
+    path = Path(str(socket).removeprefix("unix://"))
+    ctx.obj = Settings(socket=path, no_resolve=no_resolve)
+
+
+@main.command()
+def version() -> None:
+    """Print the version of swarmctl"""
+    click.echo(f"swarmctl {__version__}")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print a shell's completion script: `eval "$(swarmctl completion bash)"`"""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.ClickException(f"no completion is known for {shell}")
+    click.echo(kind(main, {}, "swarmctl", "_SWARMCTL_COMPLETE").source())
+
+
+for noun in (cluster, config, network, node, secret, service, task):
+    main.add_command(noun)

@@ -1,0 +1,81 @@
+"""A service as `inspect` shows it (pure)."""
+
+from typing import Any
+
+from swarmd import api
+from swarmd.ctl.output import ago, size, state
+
+_NANO = 10**9
+_State = api.UpdateStatus.UpdateState
+
+
+def replicas(service: api.Service, status: Any | None) -> str:
+    """running/desired, as the list of services shows it."""
+    if status is None:
+        return ""
+    counts = f"{status.running_tasks}/{status.desired_tasks}"
+    if service.spec.HasField("global"):
+        return f"global {counts}"
+    if service.spec.HasField("replicated_job") or service.spec.HasField("global_job"):
+        return f"job {counts}, {status.completed_tasks} completed"
+    return counts
+
+
+def page(service: api.Service, status: Any | None) -> dict[str, Any]:
+    """Names and values, in sections, for `output.show_page`."""
+    spec, container = service.spec, service.spec.task.container
+    return {
+        "ID": service.id,
+        "Name": spec.annotations.name,
+        "Labels": dict(sorted(spec.annotations.labels.items())),
+        "Replicas": replicas(service, status),
+        "Update Status": _update(service),
+        "Container": {
+            "Image": container.image,
+            "Command": " ".join(container.command),
+            "Args": list(container.args),
+            "Env": list(container.env),
+            "Dir": container.dir,
+            "User": container.user,
+        },
+        "Constraints": list(spec.task.placement.constraints),
+        "Reservations": _resources(spec.task.resources.reservations),
+        "Limits": _resources(spec.task.resources.limits),
+        "Networks": [one.target for one in spec.task.networks],
+        "Ports": {
+            port.name or f"port {port.target_port}": _port(port) for port in service.endpoint.ports
+        },
+        "Mounts": [
+            f"{api.Mount.Type.Name(one.type).lower()} {one.source}:{one.target}"
+            f"{' read-only' if one.readonly else ''}"
+            for one in container.mounts
+        ],
+        "Secrets": [f"{one.secret_name}:{one.file.name}" for one in container.secrets],
+        "Configs": [f"{one.config_name}:{one.file.name}" for one in container.configs],
+        "Log Driver": spec.task.log_driver.name,
+    }
+
+
+def _update(service: api.Service) -> dict[str, Any] | None:
+    if not service.HasField("update_status"):
+        return None
+    status = service.update_status
+    return {
+        "State": state(_State.Name(status.state)),
+        "Started": ago(status.started_at),
+        "Completed": ago(status.completed_at),
+        "Message": status.message,
+    }
+
+
+def _resources(one: api.Resources) -> dict[str, Any]:
+    return {
+        "CPU": f"{one.nano_cpus / _NANO:g}" if one.nano_cpus else "",
+        "Memory": size(one.memory_bytes) if one.memory_bytes else "",
+    }
+
+
+def _port(port: api.PortConfig) -> str:
+    protocol = api.PortConfig.Protocol.Name(port.protocol).lower()
+    mode = api.PortConfig.PublishMode.Name(port.publish_mode).lower()
+    return f"{port.published_port or 'any'}->{port.target_port}/{protocol} ({mode})"
