@@ -96,6 +96,17 @@ def manager_node(node_id: str) -> api.Node:
     )
 
 
+def ingress_network(network_id: str) -> api.Network:
+    """Services that publish ports on every node ask for it: it has to be there, as SwarmKit's."""
+    spec = api.NetworkSpec(
+        annotations=api.Annotations(name="ingress"),
+        ingress=True,
+        driver_config=api.Driver(),
+        ipam=api.IPAMOptions(driver=api.Driver()),
+    )
+    return api.Network(id=network_id, spec=spec)
+
+
 def _first_spec(config: NodeConfig) -> api.ClusterSpec:
     return api.ClusterSpec(
         annotations=api.Annotations(name=defaults.CLUSTER_NAME),
@@ -123,6 +134,7 @@ async def _first_objects(
     def change(tx: WriteTx) -> None:
         tx.clusters.create(cluster)
         tx.nodes.create(node)
+        tx.networks.create(ingress_network(new_id(random)))
 
     await store.update(change)
     log.info("made a new cluster", extra=fields(cluster=cluster.id, node=node.id))
