@@ -29,3 +29,16 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def wait_event(event: asyncio.Event, clock: Clock, seconds: float | None) -> None:
+    """Return once the event is set, or after that long; None waits for the event alone."""
+    if seconds is None:
+        await event.wait()
+        return
+    waits = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds)))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,145 @@
+"""Restart or not, and when (pure).
+
+The conditions, attempts and windows are SwarmKit's. The back-off is ours: a task that fails soon
+after its start, again and again, waits longer each time, up to five minutes, until one ran well.
+A policy with max_attempts ends by itself, so its delay stays as it was asked for.
+
+What was restarted how often stands in labels of the replacement: a new leader reads it there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from swarmd import api
+from swarmd.api import defaults, nodes, services, tasks, times
+from swarmd.backoff import Backoff
+from workers.manager.orchestrators import slots
+
+PATIENCE: Final = 2  # so many quick failures are restarted after the spec's own delay
+CEILING_SECONDS: Final = 300.0
+FLOOR_SECONDS: Final = 1.0  # what a delay of nothing doubles from
+WELL_SECONDS: Final = 60.0  # who runs that long, and longer than it waited, ran well
+
+ATTEMPT_LABEL: Final = "swarmd.restart.attempt"
+FAILURES_LABEL: Final = "swarmd.restart.failures"
+DELAY_LABEL: Final = "swarmd.restart.delay"
+
+_Condition = api.RestartPolicy.RestartCondition
+_FAILED: Final = frozenset({api.TaskState.FAILED, api.TaskState.REJECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """How a task came to be: the nothing of it is a task that replaced none."""
+
+    attempt: int = 0  # which restart it is, in its slot and of its spec version
+    failures: int = 0  # so many failed soon after their start, one after another, before it
+    delay_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        if self.failures <= PATIENCE:
+            return ""
+        return f"restart {self.failures} in {self.delay_seconds:.0f} s (crash-looping)"
+
+
+def of(task: api.Task) -> Restart:
+    """The restart that made this task."""
+    labels = task.annotations.labels
+    if ATTEMPT_LABEL not in labels:
+        return Restart()
+    return Restart(
+        int(labels[ATTEMPT_LABEL]), int(labels[FAILURES_LABEL]), float(labels[DELAY_LABEL])
+    )
+
+
+def mark(task: api.Task, restart: Restart) -> None:
+    """Write it into the replacement, for people and for the next leader."""
+    labels = task.annotations.labels
+    labels[ATTEMPT_LABEL] = str(restart.attempt)
+    labels[FAILURES_LABEL] = str(restart.failures)
+    labels[DELAY_LABEL] = f"{restart.delay_seconds:.3f}"
+    if str(restart):
+        task.status.message = f"{task.status.message}: {restart}"
+
+
+def is_restarted(task: api.Task, service: api.Service, slot: Sequence[api.Task]) -> bool:
+    """May this task be replaced? `slot` holds it and those that were there before."""
+    condition = defaults.restart_condition(task.spec)
+    if condition == _Condition.NONE:
+        return False
+    completed = task.status.state == api.TaskState.COMPLETE
+    if completed and (condition == _Condition.ON_FAILURE or services.is_job(service)):
+        return False
+    allowed = task.spec.restart.max_attempts
+    return allowed == 0 or _attempts(task, slot) < allowed
+
+
+def next_restart(
+    task: api.Task, service: api.Service, node: api.Node | None, random: Random
+) -> Restart:
+    """The restart that replaces this task; who lost its node is not at fault, and need not wait."""
+    same = _same_version(task, service)
+    before = of(task) if same else Restart()
+    failures = _quick_failures(task, before, of(task).delay_seconds)
+    lost = nodes.is_drained(node) or nodes.is_down(node) or (node is None and task.node_id != "")
+    delay = 0.0 if lost else _delay(task.spec, failures, random)
+    return Restart(before.attempt + 1, failures, delay)
+
+
+def filling(slot: Sequence[api.Task], service: api.Service) -> slots.Slot:
+    """What fills the slot: those wanted, or else one that ended and is not to be restarted.
+
+    Empty means that a task is missing here. What ended counts as filling, so that a service whose
+    tasks are not restarted is not filled up again; but an update replaces it. A rollback fills
+    such slots too, since it must end with every slot on the old spec.
+    """
+    wanted = slots.wanted(slot)
+    kept = [task for task in slot if task.desired_state != api.TaskState.REMOVE]
+    if wanted or not kept or services.rolling_back(service):
+        return wanted
+    last = slots.newest(kept)
+    return [] if is_restarted(last, service, kept) else [last]
+
+
+def start_time(task: api.Task) -> float:
+    """When a task may start, which waits in desired state READY."""
+    return tasks.created(task) + of(task).delay_seconds
+
+
+def _attempts(task: api.Task, slot: Sequence[api.Task]) -> int:
+    window = times.seconds(task.spec.restart.window)
+    if not window:
+        return of(task).attempt
+    ended = tasks.since(task)
+    return sum(
+        of(other).attempt > 0
+        and other.spec_version == task.spec_version
+        and ended - window < tasks.created(other) < ended
+        for other in slot
+    )
+
+
+def _quick_failures(task: api.Task, before: Restart, waited: float) -> int:
+    if task.status.state not in _FAILED:
+        return 0
+    ran = tasks.since(task) - tasks.created(task) - waited
+    # A rejected one never ran, however long its image took to be found missing.
+    if task.status.state == api.TaskState.FAILED and ran >= max(WELL_SECONDS, waited):
+        return 0
+    return before.failures + 1
+
+
+def _delay(spec: api.TaskSpec, failures: int, random: Random) -> float:
+    asked = defaults.restart_delay(spec)
+    if failures <= PATIENCE or spec.restart.max_attempts:
+        return asked
+    # The first one is twice what was asked for, and half of it at least: never shorter than asked.
+    backoff = Backoff(2 * max(asked, FLOOR_SECONDS), CEILING_SECONDS, random)
+    backoff.failures = failures - PATIENCE - 1
+    return max(asked, backoff.next())
+
+
+def _same_version(task: api.Task, service: api.Service) -> bool:
+    return task.spec_version.index == service.spec_version.index

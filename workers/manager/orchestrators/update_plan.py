@@ -1,0 +1,203 @@
+"""The next slots of an update, and when it pauses, rolls back or is complete (pure).
+
+A slot is dirty until a task of the new spec was put into it; under way until that task runs or
+has ended; then it has arrived, and after the delay makes room for the next. All of this is read
+from the tasks, so a rollout can be made anew at any time: by another leader, or after a change.
+
+    dirty ──replace──▶ under way ──runs or ended──▶ arrived ──delay──▶ the next dirty one's turn
+
+Its tasks' failures count while they are under way and, in a monitor period, after they ran.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from swarmd import api
+from swarmd.api import defaults, services, tasks, times
+from workers.manager.orchestrators import restart_policy
+from workers.manager.orchestrators.dirty import is_dirty
+from workers.manager.orchestrators.new_task import is_of_update
+from workers.manager.orchestrators.slots import Slot
+
+Key = int | str  # a slot by its number, or by its node
+NodeOf = Callable[[str], api.Node | None]
+UpdateState = api.UpdateStatus.UpdateState
+Action = api.UpdateConfig.FailureAction
+_FAILURES: Final = frozenset({api.TaskState.COMPLETE, api.TaskState.FAILED, api.TaskState.REJECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the service's update status is to become."""
+
+    state: UpdateState.ValueType
+    message: str
+    rolls_back: bool = False  # … and the service gets its previous spec back
+
+
+@dataclass(slots=True)
+class Step:
+    """What to do now; each slot is the list of the tasks that the decision rests on."""
+
+    replace: list[Slot] = field(default_factory=list)
+    shut_down: list[api.Task] = field(default_factory=list)
+    verdict: Verdict | None = None
+    wake_at: float | None = None  # look again then, if nothing happens before
+
+
+class Rollout:
+    """One update or rollback of one service, at its present version and update status."""
+
+    def __init__(self, service: api.Service, before: "Rollout | None" = None) -> None:
+        self.service = service
+        self._config = config_of(service)
+        self._delay = times.seconds(self._config.delay)
+        self._monitor = defaults.monitor(self._config)
+        self._dirty: dict[Key, Slot] = {}
+        self._surplus: dict[Key, Slot] = {}
+        self._under_way: set[Key] = set()
+        self._arrived: dict[Key, float] = {}
+        # What the tasks no longer tell, once they have ended; None: it did not run yet.
+        self.ran_since: dict[str, float | None] = {} if before is None else before.ran_since
+        self._failed: dict[str, None] = {}  # in the order in which they failed
+
+    def see(self, key: Key, slot: Sequence[api.Task], node_of: NodeOf) -> None:
+        """Take note of the slot as it is now; all of its tasks, or none when it is gone."""
+        self._forget(key)
+        made = [task for task in slot if is_of_update(task, self.service)]
+        for task in made:
+            self._see_made(task)
+        if made:
+            self._place(key, max(made, key=tasks.created))
+        filling = restart_policy.filling(slot, self.service)
+        clean = [task for task in filling if not self._is_dirty(task, node_of)]
+        if filling and not clean and not made:  # who failed in its turn gets no second one
+            self._dirty[key] = filling
+        elif clean and len(filling) > 1:
+            self._see_surplus(key, filling, clean)
+
+    def step(self, now: float) -> Step:
+        """What is to be done now."""
+        step = Step(shut_down=[task for slot in self._surplus.values() for task in slot])
+        if services.update_paused(self.service):
+            return step
+        step.verdict = self._judge()
+        if step.verdict is None and self._dirty:
+            self._choose(step, now)
+        elif step.verdict is None and not self._under_way and not self._surplus:
+            self._complete(step, now)
+        return step
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is left to do before the service or its slots change."""
+        if self._surplus or self._under_way:
+            return False
+        if services.update_paused(self.service):
+            return True
+        return not self._dirty and not services.update_under_way(self.service)
+
+    def _forget(self, key: Key) -> None:
+        self._dirty.pop(key, None)
+        self._surplus.pop(key, None)
+        self._under_way.discard(key)
+        self._arrived.pop(key, None)
+
+    def _is_dirty(self, task: api.Task, node_of: NodeOf) -> bool:
+        return is_dirty(self.service, task, node_of(task.node_id))
+
+    def _see_made(self, task: api.Task) -> None:
+        if tasks.is_running(task):
+            self.ran_since[task.id] = tasks.since(task)
+        elif not tasks.is_terminal(task):
+            self.ran_since[task.id] = None
+        elif task.status.state in _FAILURES:
+            # Of one that we never saw alive only its creation is known: the leader changed.
+            began = self.ran_since.get(task.id, tasks.created(task))
+            if began is None or tasks.since(task) - began <= self._monitor:
+                self._failed[task.id] = None
+
+    def _place(self, key: Key, made: api.Task) -> None:
+        if made.status.state >= api.TaskState.RUNNING:
+            began = self.ran_since.get(made.id)
+            self._arrived[key] = tasks.since(made) if began is None else began
+        elif tasks.is_wanted(made):
+            self._under_way.add(key)
+        else:
+            self._arrived[key] = 0.0  # given up before it ran: the slot is free again
+
+    def _see_surplus(self, key: Key, filling: Slot, clean: Slot) -> None:
+        kept = max(clean, key=lambda task: (tasks.is_running(task), task.desired_state))
+        if tasks.is_running(kept) or not _starts_first(self._config):
+            self._surplus[key] = [task for task in filling if task is not kept]
+
+    def _judge(self) -> Verdict | None:
+        involved = len(self._dirty.keys() | self._under_way | self._arrived.keys())
+        action = self._config.failure_action
+        if action == Action.CONTINUE or not self._failed:
+            return None
+        if not _exceeds(len(self._failed), involved, self._config.max_failure_ratio):
+            return None
+        return _after_failure(self.service, action, next(reversed(self._failed)))
+
+    def _choose(self, step: Step, now: float) -> None:
+        if not self.service.HasField("update_status"):
+            step.verdict = Verdict(UpdateState.UPDATING, "update in progress")
+        free_at = sorted(since + self._delay for since in self._arrived.values())
+        resting = [moment for moment in free_at if moment > now]
+        allowed = self._config.parallelism or len(self._dirty) + len(self._arrived)
+        room = allowed - len(self._under_way) - len(resting)
+        step.replace = list(self._dirty.values())[: max(0, room)]
+        if resting and len(step.replace) < len(self._dirty):
+            step.wake_at = resting[0]
+
+    def _complete(self, step: Step, now: float) -> None:
+        if not services.update_under_way(self.service):
+            return
+        done_at = max(self._arrived.values(), default=0.0) + self._monitor
+        if done_at > now:
+            step.wake_at = done_at
+        elif services.rolling_back(self.service):
+            step.verdict = Verdict(UpdateState.ROLLBACK_COMPLETED, "rollback completed")
+        else:
+            step.verdict = Verdict(UpdateState.COMPLETED, "update completed")
+
+
+def config_of(service: api.Service) -> api.UpdateConfig:
+    """How the update that goes on is to go on: a rollback has a config of its own."""
+    spec = service.spec
+    if services.rolling_back(service):
+        return spec.rollback if spec.HasField("rollback") else defaults.update_config()
+    return spec.update if spec.HasField("update") else defaults.update_config()
+
+
+def starts_first(service: api.Service) -> bool:
+    """The new task runs before the old one stops."""
+    return _starts_first(config_of(service))
+
+
+def in_order(keys: Iterable[Key]) -> list[Key]:
+    """Slots by number, or nodes by id, so that an update goes the same way each time."""
+    return sorted(keys, key=lambda key: (isinstance(key, str), key))
+
+
+def _starts_first(config: api.UpdateConfig) -> bool:
+    return config.order == api.UpdateConfig.UpdateOrder.START_FIRST
+
+
+def _exceeds(failed: int, involved: int, ratio: float) -> bool:
+    # The ratio came as 32 bits. In 64, seven failures of ten would exceed an allowed 0.7.
+    return ctypes.c_float(failed / max(1, involved)).value > ratio
+
+
+def _after_failure(service: api.Service, action: Action.ValueType, task_id: str) -> Verdict:
+    reason = f"due to failure or early termination of task {task_id}"
+    if services.rolling_back(service):
+        return Verdict(UpdateState.ROLLBACK_PAUSED, f"rollback paused {reason}")
+    if action == Action.ROLLBACK and service.HasField("previous_spec"):
+        return Verdict(UpdateState.ROLLBACK_STARTED, f"update rolled back {reason}", True)
+    if action == Action.ROLLBACK:
+        return Verdict(UpdateState.PAUSED, f"update paused {reason}: no spec to roll back to")
+    return Verdict(UpdateState.PAUSED, f"update paused {reason}")
