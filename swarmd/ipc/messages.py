@@ -123,7 +123,7 @@ def _decode(line: bytes, kinds: Mapping[str, type[_Message]]) -> _Message:
         record = json.loads(line)
         kind = kinds[record["kind"]]
         return kind(**_values(kind, record))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         msg = f"not a message: {line[:80]!r}"
         raise BadMessageError(msg) from error
 

@@ -10,7 +10,7 @@ A call ends at once when its caller is cancelled, without changing the node.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random, SystemRandom
 from typing import Any
@@ -34,7 +34,7 @@ from swarmd.node.lock import hold_lock
 from swarmd.node.phases import NodeEvent, NodePhase, after
 from swarmd.node.report import describe, keep_report
 from swarmd.state_dir import StateDir
-from swarmd.supervision.child import spawner
+from swarmd.supervision.child import Spawn, spawner
 from swarmd.supervision.command import Command, worker_command
 from swarmd.supervision.phases import Phase
 from swarmd.supervision.restarts import Limits
@@ -51,6 +51,7 @@ class Means:
     random: Random = field(default_factory=SystemRandom)
     limits: Limits = field(default_factory=Limits)
     command: Callable[[str], Command] = worker_command
+    spawner: Callable[[Command, Limits, int, Mapping[str, str]], Spawn] = spawner
 
 
 class Node:
@@ -169,7 +170,7 @@ class Node:
         means, command = self._means, self._means.command(name)
         return Supervisor(
             name,
-            spawner(command, means.limits, lock, os.environ),
+            means.spawner(command, means.limits, lock, os.environ),
             Observers(changed=self._on_worker, said=self._on_message),
             limits=means.limits,
             grace_seconds=command.grace_seconds,

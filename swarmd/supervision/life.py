@@ -98,9 +98,10 @@ class Life:
         """A worker whose loop is stuck, or that never came to have one, is of no use."""
         while (rest := self._patience - (self._clock.monotonic() - self._heard_at)) > 0:
             asleep_at = self._clock.monotonic()
-            await self._clock.sleep(rest)
+            nap = min(rest, self._limits.alive_seconds)  # its first word shortens our patience
+            await self._clock.sleep(nap)
             # Where this process itself was stopped or starved, its silence is ours: listen first.
-            if self._clock.monotonic() - asleep_at - rest > _OVERSLEPT_SECONDS:
+            if self._clock.monotonic() - asleep_at - nap > _OVERSLEPT_SECONDS:
                 self._heard_at = self._clock.monotonic()
         self._failed = Failed(f"gave no sign of life for {self._patience:g} s")
         log.error("a worker hangs: killing it", extra=logs.fields(worker=self._name, pid=self.pid))

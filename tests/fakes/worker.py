@@ -1,7 +1,8 @@
 """A worker of a few lines, run as a real process: python worker.py NAME [BEHAVIOUR …].
 
-Behaviours: late-ready and slow-stop (half a second each), refuse, fail, ignore-stop, and role=worker
-or role=manager for what it says of the node. What it does goes to the state directory's journal.
+Behaviours: late-ready and slow-stop (half a second each), refuse, fail, ignore-stop, and
+role=worker or role=manager for what it says of the node. What it does is noted in the state
+directory's journal.
 """
 
 import asyncio
