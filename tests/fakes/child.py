@@ -62,3 +62,9 @@ class FakeSpawn:
             self._more.clear()
             await self._more.wait()
         return self.children[count - 1]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Turn the loop until it holds; the test's own time limit bounds it."""
+    while not condition():  # noqa: ASYNC110  what it looks at tells nobody
+        await asyncio.sleep(0)

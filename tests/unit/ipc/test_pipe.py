@@ -5,6 +5,7 @@ import pytest
 
 from swarmd.ipc import pipe
 from swarmd.ipc.pipe import LineReader, LineWriter
+from tests.fakes.child import until
 
 
 class Heard:
@@ -112,8 +113,7 @@ async def test_a_reader_that_goes_while_lines_wait_is_no_error(ends):
     writer.write(b"x" * 200_000)
     assert writer.is_behind
     heard.reader.close()
-    while writer.is_behind:  # noqa: ASYNC110  the loop has to turn, nothing tells
-        await asyncio.sleep(0)
+    await until(lambda: not writer.is_behind)
 
 
 async def test_descriptors_stay_from_grandchildren(ends):
