@@ -34,10 +34,13 @@ _SCHEMA: Final = """
         kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
         checksum INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (kind, id)
     );
-    CREATE TABLE meta (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL);
-    INSERT INTO meta VALUES (1, 0);
+    CREATE TABLE meta (
+        only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    );
     COMMIT;
 """
+_PUT_VERSION: Final = "INSERT OR REPLACE INTO meta VALUES (1, ?, ?)"
 _PUT: Final = """
     INSERT INTO objects (kind, id, version, checksum, data) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (kind, id) DO UPDATE SET
@@ -90,7 +93,9 @@ class SqliteBackend:
                 self._create()
             loaded = self._read()
             with self._writable() as connection:
-                connection.execute("BEGIN IMMEDIATE")  # fails now, rather than at the first change
+                connection.execute("BEGIN IMMEDIATE")
+                # Rolled back: what cannot be written fails now, rather than at the first change.
+                connection.execute(_PUT_VERSION, (loaded.version, 0))
         return loaded
 
     def _create(self) -> None:
@@ -104,6 +109,7 @@ class SqliteBackend:
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
             connection.executescript(_SCHEMA)
+            connection.execute(_PUT_VERSION, (0, _version_checksum(0)))
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         new.rename(self.path)
         directory = os.open(self.path.parent, os.O_RDONLY)
@@ -119,7 +125,7 @@ class SqliteBackend:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         with contextlib.closing(connection):
             self._check_schema(connection)
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise corrupt(self.place, found)
             return Loaded(self._read_version(connection), list(self._read_rows(connection)))
@@ -136,9 +142,9 @@ class SqliteBackend:
             raise CannotBootError(message)
 
     def _read_version(self, connection: sqlite3.Connection) -> int:
-        row = connection.execute("SELECT version FROM meta").fetchone()
-        if row is None:
-            raise corrupt(self.place, "its version is missing")
+        row = connection.execute("SELECT version, checksum FROM meta").fetchone()
+        if row is None or row[1] != _version_checksum(row[0]):
+            raise corrupt(self.place, "its version is missing or wrong")
         return int(row[0])
 
     def _read_rows(self, connection: sqlite3.Connection) -> Iterator[Row]:
@@ -155,7 +161,7 @@ class SqliteBackend:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_PUT, puts)
             connection.executemany(_DELETE, [row[:2] for row in rows if row.data is None])
-            connection.execute("UPDATE meta SET version = ?", (version,))
+            connection.execute(_PUT_VERSION, (version, _version_checksum(version)))
             connection.execute("COMMIT")
 
     @contextlib.contextmanager
@@ -195,6 +201,8 @@ class SqliteBackend:
             yield
         except sqlite3.DatabaseError as error:
             raise self._boot_error(error) from error
+        except UnicodeDecodeError as error:  # sqlite3, of a damaged name in an error's text
+            raise corrupt(self.place, "it holds text that cannot be read") from error
         except OSError as error:
             message = f"cannot open the store {self.place}: {error.strerror}"
             if error.errno == errno.ENOSPC:
@@ -228,3 +236,7 @@ class SqliteBackend:
 def _checksum(row: Row) -> int:
     head = f"{row.kind}/{row.id}/{row.version}".encode()
     return zlib.crc32(row.data or b"", zlib.crc32(head))
+
+
+def _version_checksum(version: int) -> int:
+    return zlib.crc32(f"version/{version}".encode())

@@ -152,8 +152,11 @@ class Store:
         assert writer is not None
         self._queued.set()
         try:
-            await writer  # it finishes what is queued
+            await asyncio.wait([writer])  # it finishes what is queued
+            if not writer.cancelled():
+                writer.result()  # a broken one ends its owner
         finally:
+            writer.cancel()
             self._watchers.close()
             await self._backend.close()
 
