@@ -4,14 +4,20 @@ An `Executor` stands for one engine of this host, a `Controller` for one task on
 controller is idempotent: a restarted agent calls them again, in order, for tasks that run.
 
 What a call raises decides what becomes of the task (errors.py); anything else fails it.
+
+supervisor/plugin.py runs inside supervisord, and this file with it: so the messages are imported
+for the type checker alone, which keeps 8 MiB of protobuf out of a process that forks a lot.
 """
+
+from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from swarmd import api
+if TYPE_CHECKING:
+    from swarmd import api
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""The supervisord that an agent brings along where none with our plugin runs it.
+
+It is a daemon: it and its tasks outlive the agent, and the next agent finds it by its socket. It
+ends by `supervisor.shutdown`, or with the host.
+"""
+
+import asyncio
+import hashlib
+import os
+import resource
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import workers
+from swarmd.state_dir import replace_file
+from workers.agent.executors.errors import TemporaryError
+
+LONGEST_SOCKET_PATH: Final = 107  # bytes; the kernel's
+_TEMPORARY_SUFFIX: Final = 9  # supervisord binds to `path.pid` first, and links it
+_DESCRIPTORS: Final = 65536  # a running task takes four
+_START_SECONDS: Final = 15.0
+
+_CONFIG: Final = """\
+; Made by swarmd for the tasks of this node: written anew at each start.
+[supervisord]
+logfile={directory}/supervisord.log
+logfile_maxbytes=10MB
+logfile_backups=3
+pidfile={directory}/supervisord.pid
+childlogdir={directory}
+nocleanup=true
+identifier=swarmd-tasks
+minfds={descriptors}
+umask=022
+{user}
+[unix_http_server]
+file={socket}
+chmod=0700
+
+[supervisorctl]
+serverurl=unix://{socket}
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[rpcinterface:swarmd]
+supervisor.rpcinterface_factory=workers.agent.executors.supervisor.plugin:make_interface
+"""
+
+
+def socket_path(directory: Path) -> Path:
+    """Where its socket is: in its directory, or in a short one where that path is too long."""
+    path = directory / "supervisord.sock"
+    if len(os.fsencode(path)) + _TEMPORARY_SUFFIX <= LONGEST_SOCKET_PATH:
+        return path
+    short = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"swarmd-{os.getuid()}-{short}" / path.name
+
+
+def configuration(directory: Path, socket: Path, uid: int, most_descriptors: int) -> str:
+    """Its configuration file; a percent sign in a path is doubled, as supervisor reads it."""
+    return _CONFIG.format(
+        directory=str(directory).replace("%", "%%"),
+        socket=str(socket).replace("%", "%%"),
+        descriptors=min(
+            _DESCRIPTORS, most_descriptors
+        ),  # root may not raise it either, in a container
+        user="user=root\n" if uid == 0 else "",
+    )
+
+
+async def start(directory: Path) -> None:
+    """Start it, and return once it is a daemon; raises TemporaryError with what it said."""
+    config = await asyncio.to_thread(_write, directory)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "supervisor.supervisord", "-c", str(config)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        cwd="/",
+        env=_environment(),
+    )
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            said, _ = await process.communicate()
+    except TimeoutError as error:
+        process.kill()
+        await process.wait()
+        raise TemporaryError("supervisord did not become a daemon in time") from error
+    if process.returncode:
+        raise TemporaryError(f"supervisord did not start: {_reason(said.decode(errors='replace'))}")
+
+
+def _reason(said: str) -> str:
+    lines = said.strip().splitlines() or ["it said nothing"]
+    errors = [line for line in lines if line.startswith("Error: ")]  # and then a hint at its --help
+    return errors[0].removeprefix("Error: ") if errors else lines[-1]
+
+
+def make_socket_directory(directory: Path) -> Path:
+    """The socket's path, in a directory that is there and is this user's alone."""
+    socket = socket_path(directory)
+    if socket.parent == directory:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    else:
+        _make_private(socket.parent)
+    return socket
+
+
+def _write(directory: Path) -> Path:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    socket = make_socket_directory(directory)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    config = directory / "supervisord.conf"
+    replace_file(config, configuration(directory, socket, os.getuid(), most).encode())
+    return config
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise TemporaryError(f"{directory} is not a private directory of this user")
+
+
+def _environment() -> dict[str, str]:
+    # Not ours as it is: it can hold a join token, and a supervisord's children see it in /proc.
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+    root = str(Path(workers.__path__[0]).parent)
+    return kept | {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": root}

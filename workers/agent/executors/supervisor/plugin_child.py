@@ -1,0 +1,117 @@
+"""Between fork and exec: what a task's process does to itself, in this order.
+
+Runs in the child of supervisord, with all signals blocked until exec, so that a stop signal sent
+right after the fork is not lost in supervisord's own handler. Names were looked up long before.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+from dataclasses import dataclass
+from typing import Final
+
+from workers.agent.executors.supervisor.messages import ProgramSettings
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_UMASK: Final = 0o022
+_MOST_DESCRIPTORS: Final = 1 << 20
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_RESET: Final = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
+
+
+class ChildError(Exception):
+    """The text names the step that did not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """What the child keeps: its three streams, and where it says that it could not exec."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One process to be; everything in it is ready before the fork."""
+
+    settings: ProgramSettings
+    environment: dict[bytes, bytes]
+    join_files: list[str]
+    parent: int
+
+    def run(self, descriptors: Descriptors) -> None:
+        """Become the task's command; never returns."""
+        try:
+            for step in (self._session, self._streams, self._limits, self._identity, self._exec):
+                step(descriptors)
+        except BaseException as error:  # noqa: BLE001 - it must not go on as a second supervisord
+            os.write(descriptors.errors, str(error).encode()[:4000])
+        finally:
+            os._exit(127)
+
+    def _session(self, _: Descriptors) -> None:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in _RESET:
+            if signal.getsignal(number) not in (signal.SIG_DFL, None):
+                signal.signal(number, signal.SIG_DFL)  # exec would keep an ignored SIGPIPE ignored
+
+    def _streams(self, keep: Descriptors) -> None:
+        for descriptor, target in ((keep.stdin, 0), (keep.stdout, 1), (keep.stderr, 2)):
+            os.dup2(descriptor, target)
+        os.closerange(3, keep.errors)
+        os.closerange(keep.errors + 1, _MOST_DESCRIPTORS)
+
+    def _limits(self, _: Descriptors) -> None:
+        for file in self.join_files:
+            _put(file, b"0")
+        for number, soft, hard in self.settings.rlimits:
+            try:
+                resource.setrlimit(number, (soft, hard))
+            except (OSError, ValueError) as error:
+                message = f"cannot set ulimit {number} to {soft}:{hard}: {error}"
+                raise ChildError(message) from error
+        if self.settings.oom_score_adj:
+            _put("/proc/self/oom_score_adj", str(self.settings.oom_score_adj).encode())
+
+    def _identity(self, _: Descriptors) -> None:
+        wanted = self.settings
+        if os.getuid() == 0:
+            os.setgroups(wanted.groups)
+            os.setresgid(wanted.gid, wanted.gid, wanted.gid)
+            os.setresuid(wanted.uid, wanted.uid, wanted.uid)
+        if wanted.no_new_privileges and _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+            raise ChildError("cannot set no_new_privileges")
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a change of user would have undone it
+        if os.getppid() != self.parent:
+            raise ChildError("supervisord ended")
+
+    def _exec(self, _: Descriptors) -> None:
+        wanted = self.settings
+        os.umask(_UMASK)
+        try:
+            os.chdir(wanted.directory.encode())
+        except OSError as error:
+            raise ChildError(f"cannot enter {wanted.directory}: {error.strerror}") from error
+        argv = [argument.encode() for argument in wanted.argv]
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        try:
+            os.execve(wanted.file.encode(), argv, self.environment)  # noqa: S606 - what a task is
+        except OSError as error:
+            raise ChildError(f"cannot run {wanted.file}: {error.strerror}") from error
+
+
+def _put(path: str, data: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise ChildError(f"cannot write {path}: {error.strerror}") from error
