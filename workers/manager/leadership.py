@@ -1,7 +1,7 @@
 """Lead while the lease is held: the leader's components run in one TaskGroup, or not at all."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from swarmd.logs import fields, get_logger
 from swarmd.store import Lease
@@ -11,33 +11,28 @@ log = get_logger(__name__)
 
 
 class Leadership:
-    """Holds the lease, again and again; while it does, runs the components it was given."""
+    """Holds the lease, again and again; while it does, runs the components."""
 
-    def __init__(self, lease: Lease, components: Sequence[Component]) -> None:
+    def __init__(self, lease: Lease, components: Callable[[], Sequence[Component]]) -> None:
         self._lease = lease
         self._components = components
-        self.leads = asyncio.Event()
-        """Set while this manager is the leader."""
 
     async def run(self) -> None:
-        """Campaign and lead, until cancelled. A component that fails ends the manager: the worker
-        is restarted, which is simpler than a leader that lacks a part.
+        """Campaign and lead, until cancelled.
+
+        A component that fails ends the manager: the parent restarts it, which is simpler than a
+        leader that lacks a part.
         """
         while True:
-            async with self._lease.hold() as lost:
-                log.info("this manager leads", extra=fields(components=len(self._components)))
-                self.leads.set()
-                try:
-                    await self._lead_until(lost)
-                finally:
-                    self.leads.clear()
+            async with self._lease.hold():
+                components = self._components()
+                log.info("this manager leads", extra=fields(components=len(components)))
+                await self._lead(components, self._lease.lost)
             log.warning("this manager leads no more")
 
-    async def _lead_until(self, lost: asyncio.Event) -> None:
+    async def _lead(self, components: Sequence[Component], lost: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            running = [
-                group.create_task(one.run(), name=type(one).__name__) for one in self._components
-            ]
+            running = [group.create_task(one.run(), name=type(one).__name__) for one in components]
             await lost.wait()
             for task in running:
                 task.cancel()

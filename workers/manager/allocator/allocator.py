@@ -1,5 +1,6 @@
 """Allocator.run: from events to one store change."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from swarmd import api
@@ -7,7 +8,18 @@ from swarmd.api.times import timestamp
 from swarmd.clock import Clock
 from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
-from swarmd.store import Created, Deleted, Event, ReadTx, Select, Store, WriteTx, by
+from swarmd.store import (
+    Committed,
+    Created,
+    Deleted,
+    Event,
+    ReadTx,
+    Select,
+    Store,
+    WatchOverflowError,
+    WriteTx,
+    by,
+)
 from workers.manager.allocator.ports import (
     INGRESS,
     PortBook,
@@ -30,12 +42,19 @@ class Allocator:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._book = PortBook()
+        self._book: PortBook = PortBook()
         self._waiting: dict[str, str] = {}
         """Why a service's tasks wait, by service id."""
 
     async def run(self) -> None:
         """Allocate what is there, then whatever comes; until cancelled."""
+        while True:
+            with contextlib.suppress(WatchOverflowError):
+                await self._follow()
+            log.warning("allocator fell behind, reads the store anew")
+
+    async def _follow(self) -> None:
+        self._book, self._waiting = PortBook(), {}
         async with self._store.watch(
             Select(api.Service),
             Select(api.Task, actions={Created}),
@@ -50,12 +69,13 @@ class Allocator:
 
     def _touched(self, events: Sequence[Event]) -> set[str]:
         """The services to look at: the changed and, where something was freed, the waiting."""
-        changed = {e.object.id for e in events if isinstance(e.object, api.Service)}
-        gone = [e.object for e in events if isinstance(e, Deleted)]
+        found = [event for event in events if not isinstance(event, Committed)]
+        changed = {e.object.id for e in found if isinstance(e.object, api.Service)}
+        gone = [e.object for e in found if isinstance(e, Deleted)]
         for one in gone:
             self._book.release(one.id)
             self._waiting.pop(one.id, None)
-        freed = gone or any(isinstance(e.object, api.Network) for e in events)
+        freed = gone or any(isinstance(e.object, api.Network) for e in found)
         return changed | set(self._waiting) if freed else changed
 
     async def _allocate(self, service_ids: set[str]) -> None:

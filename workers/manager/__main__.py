@@ -1,0 +1,39 @@
+"""python -m workers.manager: compose, report ready, run."""
+
+from random import SystemRandom
+
+from swarmd.clock import SystemClock
+from swarmd.ipc.messages import MANAGER, NodeChanged, Ready
+from swarmd.ipc.parent_link import ParentLink
+from swarmd.state_dir import StateDir
+from swarmd.store import SqliteBackend, Store
+from workers.manager.bootstrap import bootstrap
+from workers.manager.manager import Manager
+from workers.program import run_worker
+
+
+async def main(link: ParentLink) -> None:
+    """Open the store, be somebody, serve; cancelled for a stop."""
+    clock, random = SystemClock(), SystemRandom()
+    state_dir = StateDir(link.config.state_dir)
+    backend = SqliteBackend(state_dir.store)
+    async with Store(backend, clock) as store:
+        identity = await bootstrap(store, state_dir, link.config, clock, random)
+
+        def serving(address: str) -> None:
+            link.report(NodeChanged(identity.node_id, identity.cluster_id, MANAGER, address))
+            link.report(Ready())
+
+        manager = Manager(
+            config=link.config,
+            store=store,
+            lease=backend.lease,
+            identity=identity,
+            clock=clock,
+            random=random,
+        )
+        await manager.run(serving)
+
+
+if __name__ == "__main__":
+    run_worker("manager", main)

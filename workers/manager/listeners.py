@@ -1,0 +1,35 @@
+"""Which services answer calls; those that lead run too, while this manager leads."""
+
+from collections.abc import Sequence
+from random import Random
+
+from swarmd.clock import Clock
+from swarmd.store import Store
+from workers.manager.ca.server import CAServer
+from workers.manager.ca.signer import Signer
+from workers.manager.components import Component
+from workers.manager.control.server import ControlServicer
+from workers.manager.dispatcher.server import Dispatcher
+from workers.manager.health import RAFT, HealthServicer
+from workers.manager.manager_status import ManagerStatus
+from workers.manager.orchestrators.dirty import is_dirty
+from workers.manager.watch_api import WatchServicer
+
+
+class Services:
+    """One of each; the two listeners differ in who may call, not in what there is to call."""
+
+    def __init__(self, store: Store, clock: Clock, random: Random, node_id: str) -> None:
+        signer = Signer(store, clock, random)
+        dispatcher = Dispatcher(store, clock, random, node_id)
+        self.status = ManagerStatus(store, node_id)
+        health = HealthServicer()
+        health.set(RAFT, serving=True)
+        self.all: Sequence[object] = (
+            ControlServicer(store, clock, random, self.status, is_dirty),
+            WatchServicer(store),
+            CAServer(store, signer, random),
+            dispatcher,
+            health,
+        )
+        self.leading: Sequence[Component] = (self.status, signer, dispatcher)

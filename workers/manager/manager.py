@@ -1,0 +1,94 @@
+"""Manager.run: open the ports, serve, and lead while elected."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from swarmd.clock import Clock
+from swarmd.config import NodeConfig
+from swarmd.logs import fields, get_logger
+from swarmd.rpc.authorize import Authorizer
+from swarmd.rpc.server import make_server
+from swarmd.security.certificates import NodeCertificates
+from swarmd.security.identity import Identity
+from swarmd.state_dir import StateDir
+from swarmd.store import Lease, Store
+from workers.manager.ca.server import is_removed
+from workers.manager.components import leader_components
+from workers.manager.leadership import Leadership
+from workers.manager.listeners import Services
+from workers.manager.observability import Observability
+
+log = get_logger(__name__)
+
+
+class Manager:
+    """One manager of a cluster, over an open store."""
+
+    def __init__(
+        self,
+        *,
+        config: NodeConfig,
+        store: Store,
+        lease: Lease,
+        identity: Identity,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._lease = lease
+        self._identity = identity
+        self._clock = clock
+        self._random = random
+
+    async def run(self, serving: Callable[[str], None]) -> None:
+        """Serve and lead until cancelled.
+
+        `serving` is called once the ports are open, with the address at which an agent of this
+        host finds the remote one. Raises CannotBootError for a port or a socket that cannot be had.
+        """
+        state_dir = StateDir(self._config.state_dir)
+        services = Services(self._store, self._clock, self._random, self._identity.node_id)
+        server = make_server(
+            services.all,
+            Authorizer(self._identity, partial(is_removed, self._store)),
+            certificates=await asyncio.to_thread(NodeCertificates.load, state_dir),
+            directory=state_dir.root / "run",
+            clock=self._clock,
+            random=self._random,
+        )
+        server.listen_control(self._config.listen_control_api)
+        port = server.listen_remote(self._config.listen_remote_api)
+        address = reachable_address(self._config, port)
+        services.status.address = address
+        leadership = Leadership(
+            self._lease,
+            lambda: leader_components(self._store, self._clock, self._random, *services.leading),
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.run())
+            group.create_task(leadership.run())
+            group.create_task(Observability(self._config, self._store).run())
+            log.info(
+                "manager serves",
+                extra=fields(control=self._config.listen_control_api, remote=address),
+            )
+            serving(address)
+
+
+def reachable_address(config: NodeConfig, port: int) -> str:
+    """Where agents find the remote port: as advertised, else as listened on.
+
+    A port on every address is told as loopback's: only agents of this host can have no other word.
+    """
+    if config.advertise_remote_api:
+        host, _, given = config.advertise_remote_api.rpartition(":")
+        return (
+            config.advertise_remote_api
+            if host and given.isdecimal()
+            else (f"{config.advertise_remote_api}:{port}")
+        )
+    host = config.listen_remote_api.rpartition(":")[0]
+    return f"{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104
