@@ -163,7 +163,7 @@ async def test_a_newer_schema_is_refused_with_what_to_do(path: Path) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_damaged_byte_is_refused_or_does_no_harm(tmp_path: Path, seed: int) -> None:
