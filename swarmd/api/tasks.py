@@ -5,44 +5,49 @@ from typing import Final
 from swarmd import api
 from swarmd.api import times
 
+# An enum's value costs a microsecond each time it is asked for by name; here it would be felt.
+_ASSIGNED: Final = api.TaskState.ASSIGNED
+_RUNNING: Final = api.TaskState.RUNNING
+_COMPLETE: Final = api.TaskState.COMPLETE
+_REMOVE: Final = api.TaskState.REMOVE
 _NAMES: Final = {number: state for state, number in api.TaskState.items()}
 
 
 def is_wanted(task: api.Task) -> bool:
     """Somebody still wants it to run (or, a job's, to complete after READY)."""
-    return task.desired_state <= api.TaskState.RUNNING
+    return task.desired_state <= _RUNNING
 
 
 def is_wanted_job(task: api.Task) -> bool:
     """As `is_wanted`, for a job's task, whose goal is COMPLETE."""
-    return task.desired_state <= api.TaskState.COMPLETE
+    return task.desired_state <= _COMPLETE
 
 
 def is_running(task: api.Task) -> bool:
     """Its process runs, as far as its agent has told."""
-    return task.status.state == api.TaskState.RUNNING
+    return task.status.state == _RUNNING
 
 
 def is_terminal(task: api.Task) -> bool:
     """It ran, and will not run again: COMPLETE, SHUTDOWN, FAILED, REJECTED, REMOVE, ORPHANED."""
-    return task.status.state > api.TaskState.RUNNING
+    return task.status.state > _RUNNING
 
 
 def is_assigned(task: api.Task) -> bool:
     """The scheduler gave it to its node, and it has not ended: it takes resources there."""
-    return api.TaskState.ASSIGNED <= task.status.state <= api.TaskState.RUNNING
+    return _ASSIGNED <= task.status.state <= _RUNNING
 
 
 def never_runs(task: api.Task) -> bool:
     """No node has it, and nobody wants it any more."""
-    return task.status.state < api.TaskState.ASSIGNED and not is_wanted(task)
+    return task.status.state < _ASSIGNED and not is_wanted(task)
 
 
 def is_removable(task: api.Task) -> bool:
     """It is to be removed, and nothing of it runs anywhere."""
     state = task.status.state
-    ended = state < api.TaskState.ASSIGNED or state >= api.TaskState.COMPLETE
-    return ended and task.desired_state == api.TaskState.REMOVE
+    ended = state < _ASSIGNED or state >= _COMPLETE
+    return ended and task.desired_state == _REMOVE
 
 
 def is_of_job(task: api.Task) -> bool:

@@ -1,10 +1,13 @@
 """Which changes are worth a look (pure): asked for each change in the store, so cheap."""
 
-from typing import Any
+from typing import Any, Final
 
 from swarmd import api
 from swarmd.api import tasks
 from swarmd.store import Updated
+
+_ASSIGNED: Final = api.TaskState.ASSIGNED
+_RUNNING: Final = api.TaskState.RUNNING
 
 
 def is_service_news(event: Any) -> bool:
@@ -27,7 +30,7 @@ def may_need_restart(event: Any) -> bool:
         return False
     state = task.status.state
     # A node may go down while the scheduler has a task on the way to it.
-    return state > api.TaskState.RUNNING or state == api.TaskState.ASSIGNED or _just_started(event)
+    return state > _RUNNING or state == _ASSIGNED or _just_started(event)
 
 
 def _just_started(event: Any) -> bool:

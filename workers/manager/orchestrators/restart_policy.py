@@ -60,8 +60,14 @@ def mark(task: api.Task, restart: Restart) -> None:
     labels[ATTEMPT_LABEL] = str(restart.attempt)
     labels[FAILURES_LABEL] = str(restart.failures)
     labels[DELAY_LABEL] = f"{restart.delay_seconds:.3f}"
+    announce(task, restart)
+
+
+def announce(task: api.Task, restart: Restart) -> None:
+    """Say in its status, where the slot is crash-looping, that a restart is to come."""
     if str(restart):
-        task.status.message = f"{task.status.message}: {restart}"
+        told = task.status.message.partition(": restart ")[0]
+        task.status.message = f"{told}: {restart}"
 
 
 def is_restarted(task: api.Task, service: api.Service, slot: Sequence[api.Task]) -> bool:

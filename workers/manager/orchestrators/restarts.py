@@ -58,8 +58,8 @@ def restart(tx: WriteTx, task_id: str, now: float, random: Random) -> api.Task |
 def _give_up(tx: WriteTx, task: api.Task, how: restart_policy.Restart | None) -> None:
     old = tx.tasks.copy(task.id)
     old.desired_state = api.TaskState.SHUTDOWN
-    if str(how or ""):
-        old.status.message = f"{old.status.message}: {how}"
+    if how is not None:
+        restart_policy.announce(old, how)  # the replacement's own is soon overwritten
     tx.tasks.update(old)
 
 

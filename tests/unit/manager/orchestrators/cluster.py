@@ -1,6 +1,7 @@
 """A store, the orchestrators and an agent made of paper, under a clock that stands still."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from random import Random
@@ -36,6 +37,7 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
         self.stubborn: set[str] = set()
         self.most_running: dict[Any, int] = {}
         self._agent = agent
+        self._seeds = itertools.count()
         self._leader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,10 +49,10 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
         await self.stop()
         await self.store.__aexit__(None, None, None)
 
-    async def lead(self, seed: int = 0) -> None:
+    async def lead(self) -> None:
         """A (new) leader begins."""
         await self.stop()
-        orchestrator = Orchestrator(self.store, self.clock, Random(seed))
+        orchestrator = Orchestrator(self.store, self.clock, Random(next(self._seeds)))
         self._leader = asyncio.create_task(orchestrator.run())
         await self.settle()
 
