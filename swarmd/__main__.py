@@ -3,4 +3,4 @@
 from swarmd.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="swarmd")

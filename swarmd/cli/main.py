@@ -1,20 +1,50 @@
 """The swarmd command: a click group; alone, or as `run`, it is the node in the foreground."""
 
 import asyncio
+import importlib
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
 from swarmd import __version__
-from swarmd.cli import service
-from swarmd.cli.logs import logs
 from swarmd.cli.options import node_config, node_options, with_live_changes
-from swarmd.cli.status import status
+
+_LATE: Final = {
+    "logs": "swarmd.cli.logs",
+    "reload": "swarmd.cli.service",
+    "restart": "swarmd.cli.service",
+    "start": "swarmd.cli.service",
+    "status": "swarmd.cli.status",
+    "stop": "swarmd.cli.service",
+}
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class LateGroup(click.Group):
+    """A group whose commands are imported when asked for.
+
+    The parent of a node is this program, and stays for as long as the node: what only the other
+    commands need (rich, grpc, supervisor) would double its memory.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, imported or not."""
+        return sorted({*super().list_commands(ctx), *_LATE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now where it was not yet."""
+        if cmd_name not in _LATE:
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = getattr(importlib.import_module(_LATE[cmd_name]), cmd_name)
+        return found
+
+
+@click.group(
+    cls=LateGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, "--version", "-v", message="swarmd %(version)s")
 @node_options
 @click.pass_context
@@ -25,8 +55,9 @@ def main(ctx: click.Context, /, **values: Any) -> None:
     for name in values:
         if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             flag = "--" + name.replace("_", "-")
-            message = f"{flag} stands before the command: put it behind {ctx.invoked_subcommand}."
-            raise click.UsageError(message)
+            raise click.UsageError(
+                f"{flag} stands before the command: put it behind {ctx.invoked_subcommand}."
+            )
 
 
 @main.command()
@@ -43,14 +74,3 @@ def _run(ctx: click.Context, values: dict[str, Any]) -> None:
 
     config = node_config(values)
     sys.exit(asyncio.run(run_node(config, reload=lambda: with_live_changes(config, ctx))))
-
-
-for command in (
-    service.start,
-    service.stop,
-    service.restart,
-    service.reload,
-    logs,
-    status,
-):
-    main.add_command(command)

@@ -30,7 +30,9 @@ from swarmd.state_dir import StateDir
 _API_SECONDS: Final = 2.0
 _CPU_SECONDS: Final = 0.1
 _WATCH_SECONDS: Final = 1.0
+_PIPE_WIDTH: Final = 10_000
 _MEBIBYTE: Final = 1 << 20
+_HEADINGS: Final = {"processes": "PROCESS", "tasks": "TASK"}
 _STYLES: Final = {
     "ready": "green",
     "RUNNING": "green",
@@ -67,7 +69,7 @@ def status(config: Path | None, state_dir: Path, as_json: bool, watch: bool) -> 
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
-        _console().print(_page(facts), soft_wrap=True)
+        _print(facts)
     raise SystemExit(exit_status(facts["state"]))
 
 
@@ -191,7 +193,19 @@ def _watch(place: StateDir) -> None:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    """As wide as the terminal; a pipe gets every line whole."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    return console
+
+
+def _print(facts: dict[str, Any]) -> None:
+    console = _console()
+    with console.capture() as captured:
+        console.print(_page(facts))
+    # A table pads its last column, which a pipe would carry along.
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), color=True)
 
 
 def _page(facts: dict[str, Any]) -> Group:
@@ -219,7 +233,7 @@ def _page(facts: dict[str, Any]) -> Group:
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(title.removesuffix("es" if title == "processes" else "s").upper())
+    table.add_column(_HEADINGS[title], overflow="fold")
     for name in ("STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", ""):
         table.add_column(name, no_wrap=True)
     for row in rows:

@@ -146,8 +146,8 @@ async def _changes(control: Control, service_id: str) -> AsyncIterator[asyncio.E
     request = api.WatchRequest()
     request.entries.add(kind="service", action=_ANY_ACTION).filters.add(id=service_id)
     request.entries.add(kind="task", action=_ANY_ACTION).filters.add(service_id=service_id)
-    feed = control.watch.Watch(request)
-    await feed.read()  # an empty message first: the watch stands
+    feed = aiter(control.watch.Watch(request))
+    await anext(feed)  # an empty message first: the watch stands
     changed = asyncio.Event()
 
     async def follow() -> None:
@@ -160,7 +160,6 @@ async def _changes(control: Control, service_id: str) -> AsyncIterator[asyncio.E
             yield changed
         finally:
             following.cancel()
-            feed.cancel()
 
 
 async def _look(control: Control, service_id: str) -> tuple[api.Service, Progress]:
@@ -186,6 +185,8 @@ def _eligible(tasks: Sequence[api.Task], nodes: Sequence[api.Node]) -> int:
 
 
 def _monitor_seconds(service: api.Service) -> float:
+    if service.update_status.state == _Update.COMPLETED:
+        return 0.0  # the manager has watched the new tasks for that long already
     config = service.spec.update
     return seconds(config.monitor) if config.HasField("monitor") else MONITOR_SECONDS
 

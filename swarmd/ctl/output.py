@@ -85,7 +85,7 @@ def to_dict(message: Message) -> dict[str, Any]:
 
 def show_page(pairs: Mapping[str, Any], indent: int = 0) -> None:
     """Names and values, aligned; a mapping as value is a section; what is empty is left out."""
-    shown = {name: value for name, value in pairs.items() if value not in ("", None, {}, [])}
+    shown = {name: value for name, value in pairs.items() if _says_something(value)}
     width = max(
         (len(name) for name, value in shown.items() if not isinstance(value, Mapping)), default=0
     )
@@ -98,6 +98,12 @@ def show_page(pairs: Mapping[str, Any], indent: int = 0) -> None:
             continue
         text = value if isinstance(value, Text) else Text(_line(value))
         out.print(Text(f"{start}{name:<{width}} : ").append_text(text))
+
+
+def _says_something(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_says_something, value.values()))
+    return value is not None and bool(str(value)) and value != []
 
 
 def _line(value: Any) -> str:
