@@ -117,12 +117,13 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         node_id = caller(context).node_id
         self._check(node_id, request.session_id)
         known = AssignmentSet(node_id)
+        sent_at = self._clock.monotonic()
         with self._task_feeds.open(node_id) as feed:
             view = self._store.view()
             changes = known.update(view, _task_ids(view, node_id))
             yield api.AssignmentsMessage(results_in="1", changes=changes)
             sequence = 1
-            async for task_ids in self._changes(feed, node_id, request.session_id):
+            async for task_ids in self._changes(feed, node_id, request.session_id, sent_at):
                 view = self._store.view()
                 everything = {*known.task_ids, *_task_ids(view, node_id)} if feed.lost else ()
                 feed.lost = False
@@ -137,9 +138,10 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         """All tasks of the node, anew at each change; agents that know Assignments do not ask."""
         node_id = caller(context).node_id
         self._check(node_id, request.session_id)
+        sent_at = self._clock.monotonic()
         with self._task_feeds.open(node_id) as feed:
             yield self._tasks_message(node_id)
-            async for _ in self._changes(feed, node_id, request.session_id):
+            async for _ in self._changes(feed, node_id, request.session_id, sent_at):
                 feed.take(len(feed.changed))
                 yield self._tasks_message(node_id)
 
@@ -232,18 +234,21 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         assigned = [task for task in tasks if task.status.state >= api.TaskState.ASSIGNED]
         return api.TasksMessage(tasks=assigned)
 
-    async def _changes(self, feed: Feed, node_id: str, session_id: str) -> AsyncIterator[list[str]]:
+    async def _changes(
+        self, feed: Feed, node_id: str, session_id: str, sent_at: float
+    ) -> AsyncIterator[list[str]]:
         """Ids of tasks that changed, for as long as the session is valid.
 
-        At once where the last ones are a while ago, else gathered: 100 of them, or 100 ms.
+        At once where the last message was sent a while ago, else gathered: 100 of them, or 100 ms.
         """
         while True:
-            sent_at = self._clock.monotonic()
             await feed.wait()
+            self._check(node_id, session_id)
             pause = sent_at + _BATCH_SECONDS - self._clock.monotonic()
             if pause > 0 and len(feed.changed) < _BATCH_CHANGES:
                 await self._clock.sleep(pause)
-            self._check(node_id, session_id)
+                self._check(node_id, session_id)
+            sent_at = self._clock.monotonic()
             yield feed.take(_BATCH_CHANGES)
 
     # --- nodes that come and go
