@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from swarmd import api, ids
@@ -117,10 +118,10 @@ def measure_each(runs: int, count: int, load: int) -> dict[str, Figures]:
     found: dict[str, list[Figures]] = {"memory": [], "sqlite": []}
     for _ in range(runs):
         memory = MemoryBackend()
-        found["memory"].append(asyncio.run(measure(lambda kept=memory: kept, count, load)))
+        found["memory"].append(asyncio.run(measure(partial(_same, memory), count, load)))
         with tempfile.TemporaryDirectory(prefix="swarmd-bench") as directory:
             path = Path(directory) / "swarm.db"
-            run = measure(lambda path=path: SqliteBackend(path), count, load)
+            run = measure(partial(SqliteBackend, path), count, load)
             found["sqlite"].append(asyncio.run(run))
     return {
         name: {key: statistics.median(run[key] for run in all_runs) for key in all_runs[0]}
@@ -128,8 +129,12 @@ def measure_each(runs: int, count: int, load: int) -> dict[str, Figures]:
     }
 
 
+def _same(backend: Backend) -> Backend:
+    return backend
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--load", type=int, default=100_000)
