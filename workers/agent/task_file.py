@@ -18,6 +18,7 @@ from swarmd import api
 from swarmd.errors import CannotBootError
 
 _FORMAT: Final = 1
+_SMALLEST_BYTES: Final = 512  # a page of SQLite's
 _SCHEMA: Final = """
 CREATE TABLE tasks (
     id TEXT PRIMARY KEY,
@@ -97,8 +98,8 @@ def _read(connection: sqlite3.Connection, path: Path) -> list[Record]:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    if path.stat().st_size == 0:
-        raise CannotBootError(_damaged(path, "it is empty"))
+    if path.stat().st_size < _SMALLEST_BYTES:  # which SQLite would take for a new, empty one
+        raise CannotBootError(_damaged(path, "it is cut short"))
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise CannotBootError(_damaged(path, found))
