@@ -15,9 +15,11 @@ from typing import Final
 from swarmd import logs
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError, SwarmError
+from swarmd.supervision.exits import is_gone
 
 log = logs.get_logger(__name__)
-PATIENCE_SECONDS: Final = 6.0  # longer than a worker's stop path may take without its parent
+OWNER_SECONDS: Final = 3.0  # for a parent that is just leaving
+ORPHAN_SECONDS: Final = 6.0  # longer than a worker's stop path may take without its parent
 _POLL_SECONDS: Final = 0.05
 _SAY_SECONDS: Final = 0.3  # who only looks whether it is held, holds it for a moment
 
@@ -60,8 +62,7 @@ async def _wait(descriptor: int, path: Path, clock: Clock, unless: asyncio.Event
         if unless.is_set():
             return False
         waited = clock.monotonic() - begun_at
-        if waited >= PATIENCE_SECONDS:
-            raise _in_use(descriptor, path)
+        _refuse(waited, descriptor, path)
         if waited >= _SAY_SECONDS and not said:
             said = True
             log.info("waits for the state directory", extra=logs.fields(lock=path))
@@ -77,18 +78,11 @@ def _try(descriptor: int) -> bool:
     return True
 
 
-def _in_use(descriptor: int, path: Path) -> SwarmError:
+def _refuse(waited: float, descriptor: int, path: Path) -> None:
     holder = os.pread(descriptor, 32, 0).strip().decode(errors="replace")
-    if holder.isdecimal() and _lives(int(holder)):
-        return StateDirInUseError(f"{path.parent} is in use by another swarmd, pid {holder}")
-    return OrphansError(f"{path.parent} is held by workers that swarmd, pid {holder}, left behind")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    if waited >= OWNER_SECONDS and holder.isdecimal() and not is_gone(int(holder)):
+        msg = f"{path.parent} is in use by another swarmd, pid {holder}"
+        raise StateDirInUseError(msg)
+    if waited >= ORPHAN_SECONDS:
+        msg = f"{path.parent} is held by workers that a killed swarmd, pid {holder}, left behind"
+        raise OrphansError(msg)

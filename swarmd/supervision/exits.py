@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 
 
@@ -23,6 +24,18 @@ async def wait_gone(pid: int) -> None:
         await gone.wait()
     finally:
         loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process of this id runs; a zombie, that nobody waited for yet, does not."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    finally:
         os.close(descriptor)
 
 

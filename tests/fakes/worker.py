@@ -1,12 +1,14 @@
 """A worker of a few lines, run as a real process: python worker.py NAME [BEHAVIOUR …].
 
 Behaviours: late-ready and slow-stop (half a second each), refuse, fail, ignore-stop, and
-role=worker or role=manager for what it says of the node. What it does is noted in the state
-directory's journal.
+role=worker or role=manager for what it says of the node. SIGUSR1 hangs its loop. What it does is
+noted in the state directory's journal.
 """
 
 import asyncio
+import signal
 import sys
+import time
 from pathlib import Path
 
 from swarmd.errors import CannotBootError
@@ -20,6 +22,8 @@ NAME, *BEHAVIOUR = sys.argv[1:]
 async def main(link: ParentLink) -> None:
     journal = Path(link.config.state_dir) / "journal"
     note(journal, "started")
+    # A loop that is stuck: it neither hears nor says anything.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, time.sleep, 60)
     if "refuse" in BEHAVIOUR:
         raise CannotBootError("the flag --listen-remote-api does not parse")
     if "fail" in BEHAVIOUR:
