@@ -22,7 +22,7 @@ from workers.agent.executors.supervisor import account, command, health, output,
 from workers.agent.executors.supervisor.health import Health, HealthCheck, Verdict
 from workers.agent.executors.supervisor.leftovers import TASK_MARK
 from workers.agent.executors.supervisor.link import Link
-from workers.agent.executors.supervisor.messages import ProgramSettings, ProgramStatus
+from workers.agent.executors.supervisor.messages import HostInfo, ProgramSettings, ProgramStatus
 
 _PRIVATE: Final = 0o700
 
@@ -58,9 +58,7 @@ class SupervisorController:
         if await self._link.status(self._task.id):
             return
         plan = await self._plan()
-        if await asyncio.to_thread(Path(plan.settings.started_mark).exists):
-            raise _gone(self._task.id)  # a task runs once: not again in a supervisord that is new
-        await asyncio.to_thread(self._make_directory)
+        await asyncio.to_thread(self._make_directory, plan.settings.started_mark)
         await self._link.add(plan.settings)
 
     async def start(self) -> None:
@@ -131,24 +129,21 @@ class SupervisorController:
         assert info is not None
         container = self._expand(self._task)
         program.check(self._task, container)
-        check = health.parse(container.healthcheck)
-        who = await asyncio.to_thread(account.resolve, container.user, container.groups, info.uid)
-        environment = program.environment(self._task, container, who)
-        file = await asyncio.to_thread(
-            command.find,
-            program.argv(container),
-            environment.get("PATH", program.DEFAULT_PATH),
-            container.dir or "/",
-        )
+        return await asyncio.to_thread(self._resolve, container, info)
+
+    def _resolve(self, container: api.ContainerSpec, info: HostInfo) -> _Plan:
+        """Asks this host for the user and the command, and so is run in a thread."""
+        who = account.resolve(container.user, container.groups, info.uid)
+        search = program.environment(self._task, container, who).get("PATH", program.DEFAULT_PATH)
         settings = program.settings(
             self._task,
             container,
             who,
-            file=file,
+            file=command.find(program.argv(container), search, container.dir or "/"),
             directory=self._directory,
             unavailable=info.unavailable,
         )
-        return _Plan(settings, who, check)
+        return _Plan(settings, who, health.parse(container.healthcheck))
 
     async def _health_plan(self) -> _Plan | None:
         if health.parse(self._expand(self._task).healthcheck) is None:
@@ -195,7 +190,9 @@ class SupervisorController:
     def _marked(self, settings: ProgramSettings) -> dict[str, str]:
         return settings.environment | {TASK_MARK: settings.id}
 
-    def _make_directory(self) -> None:
+    def _make_directory(self, started_mark: str) -> None:
+        if Path(started_mark).exists():
+            raise _gone(self._task.id)  # a task runs once: not again in a supervisord that is new
         self._directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
 
     async def _end(self, ask: Callable[[str], Coroutine[Any, Any, None]]) -> None:

@@ -1,7 +1,7 @@
 """Between fork and exec: what a task's process does to itself, in this order.
 
-Runs in the child of supervisord, with all signals blocked until exec, so that a stop signal sent
-right after the fork is not lost in supervisord's own handler. Names were looked up long before.
+Runs in the child of supervisord, with the signals that supervisord handles blocked until exec, so
+that a stop signal sent right after the fork is not lost. Names were looked up long before.
 """
 
 import ctypes
@@ -18,7 +18,16 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _UMASK: Final = 0o022
 _MOST_DESCRIPTORS: Final = 1 << 20
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
-_RESET: Final = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
+HANDLED: Final = (  # by supervisord and its plugin, in Python: what it catches after a fork is lost
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGCHLD,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+)
+_IGNORED: Final = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python; exec would keep them so
 
 
 class ChildError(Exception):
@@ -57,9 +66,8 @@ class Child:
     def _session(self, _: Descriptors) -> None:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number in _RESET:
-            if signal.getsignal(number) not in (signal.SIG_DFL, None):
-                signal.signal(number, signal.SIG_DFL)  # exec would keep an ignored SIGPIPE ignored
+        for number in (*HANDLED, *_IGNORED):
+            signal.signal(number, signal.SIG_DFL)
 
     def _streams(self, keep: Descriptors) -> None:
         for descriptor, target in ((keep.stdin, 0), (keep.stdout, 1), (keep.stderr, 2)):
@@ -99,7 +107,7 @@ class Child:
         except OSError as error:
             raise ChildError(f"cannot enter {wanted.directory}: {error.strerror}") from error
         argv = [argument.encode() for argument in wanted.argv]
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         try:
             os.execve(wanted.file.encode(), argv, self.environment)  # noqa: S606 - what a task is
         except OSError as error:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from supervisor.dispatchers import POutputDispatcher
 from supervisor.events import ProcessCommunicationStderrEvent, ProcessCommunicationStdoutEvent
 from supervisor.options import ProcessConfig, ProcessGroupConfig
 from supervisor.process import ProcessGroup, Subprocess
@@ -23,10 +22,12 @@ from supervisor.states import ProcessStates, getProcessStateDescription
 from workers.agent.executors.supervisor.cgroup import CgroupTree, TaskCgroup
 from workers.agent.executors.supervisor.leftovers import INSTANCE_MARK, TASK_MARK
 from workers.agent.executors.supervisor.messages import ProgramSettings, ProgramStatus
-from workers.agent.executors.supervisor.plugin_child import Child, Descriptors
+from workers.agent.executors.supervisor.plugin_child import HANDLED, Child, Descriptors
+from workers.agent.executors.supervisor.plugin_output import TaskOutput
 
 _SIGNAL_BASE: Final = 128
 _PRIORITY: Final = 999  # supervisor's default
+_MOVING: Final = (ProcessStates.STARTING, ProcessStates.BACKOFF, ProcessStates.STOPPING)
 
 
 class GroupOptions:
@@ -106,8 +107,8 @@ class TaskConfig(ProcessConfig):  # type: ignore[misc]
             pipes = _open_pipes(undo, self.settings.stdin_open)
             out, err, result = pipes["stdout"], pipes["stderr"], pipes["exec"]
             dispatchers: dict[int, Any] = {
-                out: POutputDispatcher(process, ProcessCommunicationStdoutEvent, out),
-                err: POutputDispatcher(process, ProcessCommunicationStderrEvent, err),
+                out: TaskOutput(process, ProcessCommunicationStdoutEvent, out),
+                err: TaskOutput(process, ProcessCommunicationStderrEvent, err),
                 result: ExecDispatcher(process, result),
             }
             process.exec_pipe = dispatchers[result]
@@ -188,11 +189,11 @@ class TaskProcess(Subprocess):  # type: ignore[misc]
         if self.laststart or self.settled:
             self.spawnerr = "a task runs only once"
             return None
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
             pid = self._spawn()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         if pid is None:
             self.failure = self.spawnerr or "cannot fork"
         return pid
@@ -292,6 +293,11 @@ class TaskProcess(Subprocess):  # type: ignore[misc]
 
 class TaskGroup(ProcessGroup):  # type: ignore[misc]
     """The tasks of one service."""
+
+    def transition(self) -> None:
+        for process in self.processes.values():
+            if process.state in _MOVING:  # most of a thousand are not, in each turn
+                process.transition()
 
     def before_remove(self) -> None:
         for process in list(self.processes.values()):
