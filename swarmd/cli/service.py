@@ -142,8 +142,16 @@ def _stop_node(place: StateDir, deadline: float) -> bool:
         os.kill(report.pid, signal.SIGTERM)
     elif not report.alive:
         return False
-    _wait(lambda: not NodeReport.read(place).alive, deadline, "swarmd has not stopped")
+    _wait(lambda: _has_ended(supervisord, place), deadline, "swarmd has not stopped")
     return True
+
+
+def _has_ended(supervisord: sv.Supervisord, place: StateDir) -> bool:
+    """Its lock is free, and its supervisord has noticed: only then can it be started again."""
+    if NodeReport.read(place).alive:
+        return False
+    info = supervisord.program() if supervisord.answers() else None
+    return info is None or info["statename"] != "STOPPING"
 
 
 def _supervisords(place: StateDir) -> Iterator[sv.Supervisord]:

@@ -169,9 +169,15 @@ def launch(state_dir: StateDir, variables: Mapping[str, str]) -> Supervisord:
         if supervisord.answers():
             return supervisord
         time.sleep(_POLL_SECONDS)
-    said = (done.stderr or done.stdout).strip().splitlines()
-    message = f"supervisord did not start with {conf_path(state_dir)}: {said[-1] if said else '?'}"
-    raise UnavailableError(message)
+    reason = _reason(done.stderr or done.stdout)
+    raise UnavailableError(f"supervisord did not start with {conf_path(state_dir)}: {reason}")
+
+
+def _reason(said: str) -> str:
+    """The line with the error: supervisord's help, or a traceback's middle, stands around it."""
+    lines = [line for line in said.splitlines() if line.strip() and "For help" not in line]
+    errors = [line for line in lines if line.startswith("Error")]
+    return (errors or lines or ["it said nothing"])[-1]
 
 
 def write_conf(state_dir: StateDir, variables: Mapping[str, str]) -> None:
@@ -198,13 +204,11 @@ def start_program(
         raise click.UsageError(message)
     supervisord.call("supervisor.reloadConfig")
     info = supervisord.program()
-    if info is not None and info["statename"] not in ("RUNNING", "STARTING", "BACKOFF", "STOPPING"):
+    if info is not None and info["statename"] in ("RUNNING", "STARTING"):
+        return
+    if info is not None:
+        if info["statename"] in ("BACKOFF", "STOPPING"):
+            supervisord.call("supervisor.stopProcess", PROGRAM)  # returns when it has stopped
         # Only a program that is added again takes changed settings.
         supervisord.call("supervisor.removeProcessGroup", PROGRAM)
-        info = None
-    if info is None:
-        supervisord.call("supervisor.addProcessGroup", PROGRAM)
-        return  # autostart
-    if info["statename"] == "BACKOFF":
-        supervisord.call("supervisor.stopProcess", PROGRAM)
-        start_program(supervisord, state_dir, variables)
+    supervisord.call("supervisor.addProcessGroup", PROGRAM)  # its conf starts it
