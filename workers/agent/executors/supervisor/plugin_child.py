@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple, Self
 
 from workers.agent.executors.supervisor.messages import ProgramSettings
 
@@ -34,8 +34,7 @@ class ChildError(Exception):
     """The text names the step that did not work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptors:
+class Descriptors(NamedTuple):
     """What the child keeps: its three streams, and where it says that it could not exec."""
 
     stdin: int
@@ -49,9 +48,17 @@ class Child:
     """One process to be; everything in it is ready before the fork."""
 
     settings: ProgramSettings
-    environment: dict[bytes, bytes]
+    marks: dict[str, str]
     join_files: list[str]
     parent: int
+
+    def to_dict(self) -> dict[str, Any]:
+        fields = {"marks": self.marks, "join_files": self.join_files, "parent": self.parent}
+        return {"settings": self.settings.to_dict(), **fields}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        return cls(settings=ProgramSettings.from_dict(fields.pop("settings")), **fields)
 
     def run(self, descriptors: Descriptors) -> None:
         """Become the task's command; never returns."""
@@ -72,6 +79,7 @@ class Child:
     def _streams(self, keep: Descriptors) -> None:
         for descriptor, target in ((keep.stdin, 0), (keep.stdout, 1), (keep.stderr, 2)):
             os.dup2(descriptor, target)
+        os.set_inheritable(keep.errors, False)
         os.closerange(3, keep.errors)
         os.closerange(keep.errors + 1, _MOST_DESCRIPTORS)
 
@@ -95,9 +103,7 @@ class Child:
             os.setresuid(wanted.uid, wanted.uid, wanted.uid)
         if wanted.no_new_privileges and _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise ChildError("cannot set no_new_privileges")
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a change of user would have undone it
-        if os.getppid() != self.parent:
-            raise ChildError("supervisord ended")
+        die_with_parent(self.parent)  # last: a change of user would undo it
 
     def _exec(self, _: Descriptors) -> None:
         wanted = self.settings
@@ -107,11 +113,20 @@ class Child:
         except OSError as error:
             raise ChildError(f"cannot enter {wanted.directory}: {error.strerror}") from error
         argv = [argument.encode() for argument in wanted.argv]
+        every = wanted.environment | self.marks
+        environment = {name.encode(): value.encode() for name, value in every.items()}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         try:
-            os.execve(wanted.file.encode(), argv, self.environment)  # noqa: S606 - what a task is
+            os.execve(wanted.file.encode(), argv, environment)  # noqa: S606 - what a task is
         except OSError as error:
             raise ChildError(f"cannot run {wanted.file}: {error.strerror}") from error
+
+
+def die_with_parent(parent: int) -> None:
+    """SIGKILL for this process when that one ends; raises ChildError where it has already."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        raise ChildError("supervisord ended")
 
 
 def _put(path: str, data: bytes) -> None:

@@ -24,17 +24,22 @@ from workers.agent.executors.supervisor.leftovers import INSTANCE_MARK, TASK_MAR
 from workers.agent.executors.supervisor.messages import ProgramSettings, ProgramStatus
 from workers.agent.executors.supervisor.plugin_child import HANDLED, Child, Descriptors
 from workers.agent.executors.supervisor.plugin_output import TaskOutput
+from workers.agent.executors.supervisor.plugin_zygote import Zygote, ZygoteError
 
 _SIGNAL_BASE: Final = 128
 _PRIORITY: Final = 999  # supervisor's default
 _MOVING: Final = (ProcessStates.STARTING, ProcessStates.BACKOFF, ProcessStates.STOPPING)
 
 
-class GroupOptions:
-    """supervisord's options, with a kill that reaches a child before it has a group of its own."""
+class TaskOptions:
+    """supervisord's options, with a fork that is the task's own.
+
+    And with a kill that reaches a child before it has a group of its own.
+    """
 
     def __init__(self, options: Any) -> None:
         self._options = options
+        self.fork: Callable[[], int] = options.fork
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._options, name)
@@ -51,6 +56,7 @@ class Owner(Protocol):
 
     instance: str
     tree: CgroupTree
+    zygote: Zygote
 
     def changed(self, process: "TaskProcess") -> None:
         """Its state is another."""
@@ -76,7 +82,7 @@ class TaskConfig(ProcessConfig):  # type: ignore[misc]
                 f"{stream}_syslog": False,
             }
         super().__init__(
-            GroupOptions(options),
+            TaskOptions(options),
             name=settings.name,
             command=shlex.join(settings.argv),
             uid=None,
@@ -206,6 +212,7 @@ class TaskProcess(Subprocess):  # type: ignore[misc]
             self._fail(f"cannot prepare its start: {error}")
             return None
         self.parent = os.getpid()
+        self.config.options.fork = self._fork
         pid: int | None = super().spawn()
         if writer := self.pipes.pop("child_exec", None):
             os.close(writer)
@@ -226,17 +233,26 @@ class TaskProcess(Subprocess):  # type: ignore[misc]
             self.settings.argv,
         )  # the agent resolved it; exec has the last word
 
-    def _spawn_as_child(self, _file: str, _argv: list[str]) -> None:
-        keep = Descriptors(
-            *(self.pipes[f"child_{name}"] for name in ("stdin", "stdout", "stderr", "exec"))
-        )
-        join = self.cgroup.join_files() if self.cgroup else []
-        Child(self.settings, self._environment(), join, self.parent).run(keep)
+    def _fork(self) -> int:
+        try:
+            pid: int = self.config.owner.zygote.fork(self._child(), self._kept())
+        except ZygoteError as error:
+            message = "forking task %(task)s here: %(reason)s"
+            self.config.options.logger.debug(message, task=self.settings.id, reason=str(error))
+            return os.fork()
+        return pid
 
-    def _environment(self) -> dict[bytes, bytes]:
+    def _spawn_as_child(self, _file: str, _argv: list[str]) -> None:
+        self._child().run(self._kept())
+
+    def _child(self) -> Child:
         marks = {TASK_MARK: self.settings.id, INSTANCE_MARK: self.config.owner.instance}
-        every = self.settings.environment | marks
-        return {name.encode(): value.encode() for name, value in every.items()}
+        join = self.cgroup.join_files() if self.cgroup else []
+        return Child(self.settings, marks, join, self.parent)
+
+    def _kept(self) -> Descriptors:
+        names = ("stdin", "stdout", "stderr", "exec")
+        return Descriptors(*(self.pipes[f"child_{name}"] for name in names))
 
     def change_state(self, new_state: int, expected: bool = True) -> bool:
         changed: bool = super().change_state(new_state, expected)

@@ -28,6 +28,7 @@ from workers.agent.executors.supervisor.plugin_task import (
     TaskProcess,
 )
 from workers.agent.executors.supervisor.plugin_wakeup import Wakeup
+from workers.agent.executors.supervisor.plugin_zygote import Zygote
 
 _TURN_SECONDS: Final = 0.05  # of forking, before the loop goes round
 _LOOK_AGAIN_SECONDS: Final = 0.01
@@ -48,6 +49,7 @@ class Tasks:
         self.instance = instance
         self.boot = secrets.token_hex(8)
         self.tree = CgroupTree.of_this_host(instance)
+        self.zygote = Zygote()
         self.processes: dict[str, TaskProcess] = {}
         self.doorbell = Doorbell()
         self._number = 0
@@ -63,6 +65,7 @@ class Tasks:
     def close(self) -> None:
         atexit.unregister(self._sweep)
         self._wakeup.close()
+        self.zygote.close()
         self.doorbell.close()
 
     def info(self, version: str) -> HostInfo:
