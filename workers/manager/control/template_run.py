@@ -1,14 +1,9 @@
 """A parsed template filled in with values (pure).
 
-Values are strings, numbers, booleans, None, dicts (Go's maps) and Structs, whose fields are
-fixed: to name another one is an error, as is a key that a map does not have.
+A Struct's fields are fixed: to name another one is an error, as is a key that a map does not have.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import quote_plus
-
+from workers.manager.control.template_functions import FUNCTIONS, Struct, kind_of, shown, truth
 from workers.manager.control.template_syntax import (
     Block,
     Node,
@@ -20,19 +15,14 @@ from workers.manager.control.template_syntax import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
-    """A value with these fields and no others; `kind` is its name in messages."""
-
-    kind: str
-    fields: Mapping[str, object]
-
-
 def fill_in(source: str, dot: Struct) -> str:
     """The text that the template makes of those values; raises TemplateError."""
     if "{{" not in source:
         return source
-    return _Run(source, dot).text(parse(source), dot)
+    try:
+        return _Run(source, dot).text(parse(source), dot)
+    except RecursionError as error:
+        raise TemplateError("template: expansion: it is nested too deep") from error
 
 
 class _Run:
@@ -67,13 +57,10 @@ class _Run:
         return made
 
     def _range(self, block: Block, value: object, dot: object) -> str:
-        if isinstance(value, dict):
-            items: list[tuple[object, object]] = [(k, value[k]) for k in sorted(value)]
-        elif isinstance(value, int) and not isinstance(value, bool):
-            items = [(n, n) for n in range(value)]
-        else:
-            raise TemplateError(f"range can't iterate over {shown(value)}")
-        made = [self._turn(block, key, item) for key, item in items]
+        # A number of turns cannot be asked for: it could be any, and all else would wait for it.
+        if not isinstance(value, dict):
+            raise TemplateError(f"template: expansion: range can't iterate over {shown(value)}")
+        made = [self._turn(block, key, value[key]) for key in sorted(value)]
         return "".join(made) if made else self.text(block.otherwise, dot)
 
     def _turn(self, block: Block, key: object, item: object) -> str:
@@ -177,128 +164,3 @@ class _Run:
             f'template: expansion:{line}:{column}: executing "expansion" at <{operand.text}>: '
             f"{fault}"
         )
-
-
-def truth(value: object) -> bool:
-    """Empty and zero are false; a struct is true whatever is in it."""
-    return isinstance(value, Struct) or bool(value)
-
-
-def kind_of(value: object) -> str:
-    """The value's type, by Go's name."""
-    if isinstance(value, Struct):
-        return value.kind
-    if isinstance(value, dict):
-        return "map[string]string"
-    names = {str: "string", bool: "bool", int: "int", float: "float64"}
-    return names.get(type(value), "nil")
-
-
-def shown(value: object) -> str:
-    """As Go prints it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Struct):
-        return "{" + " ".join(shown(v) for v in value.fields.values()) + "}"
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{k}:{shown(value[k])}" for k in sorted(value)) + "]"
-    return "<no value>" if value is None else str(value)
-
-
-def _length(value: object) -> int:
-    if isinstance(value, str):
-        return len(value.encode())
-    if isinstance(value, dict):
-        return len(value)
-    raise TypeError(f"len of type {kind_of(value)}")
-
-
-def _index(value: object, *keys: object) -> object:
-    for key in keys:
-        if isinstance(value, dict) and isinstance(key, str):
-            value = value.get(key, "")
-        elif isinstance(value, str) and isinstance(key, int):
-            value = value.encode()[key]
-        else:
-            raise TypeError(f"can't index item of type {kind_of(value)}")
-    return value
-
-
-def _slice(value: object, start: int = 0, end: int | None = None) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"can't slice item of type {kind_of(value)}")
-    raw = value.encode()
-    stop = len(raw) if end is None else end
-    if not 0 <= start <= stop <= len(raw):
-        raise IndexError("index out of range")
-    return raw[start:stop].decode(errors="replace")
-
-
-def _equal(first: object, *others: object) -> bool:
-    if not others:
-        raise TypeError("missing argument for comparison")
-    for other in others:
-        if kind_of(first) != kind_of(other):
-            raise TypeError("incompatible types for comparison")
-    return first in others
-
-
-def _less(one: object, other: object) -> bool:
-    if isinstance(one, str) and isinstance(other, str):
-        return one < other
-    if kind_of(one) == kind_of(other) and isinstance(one, int | float):
-        return one < float(str(other))
-    raise TypeError("incompatible types for comparison")
-
-
-def _join(separator: str, *parts: str) -> str:
-    return separator.join(parts)
-
-
-def _printf(form: str, *values: object) -> str:
-    made = form.replace("%v", "%s").replace("%q", '"%s"') % tuple(
-        value if isinstance(value, int | float) and not isinstance(value, bool) else shown(value)
-        for value in values
-    )
-    return str(made)
-
-
-def _html(*values: object) -> str:
-    text = _print(*values)
-    for sign, entity in (("&", "&amp;"), ("'", "&#39;"), ('"', "&#34;"), ("<", "&lt;")):
-        text = text.replace(sign, entity)
-    return text.replace(">", "&gt;")
-
-
-def _js(*values: object) -> str:
-    text = _print(*values)
-    for sign in "\\'\"":
-        text = text.replace(sign, "\\" + sign)
-    return text.replace("<", "\\u003C").replace(">", "\\u003E").replace("&", "\\u0026")
-
-
-def _print(*values: object) -> str:
-    return "".join(shown(value) for value in values)
-
-
-FUNCTIONS: Final[Mapping[str, Callable[..., object]]] = {
-    "and": lambda first: first,
-    "or": lambda first: first,
-    "not": lambda value: not truth(value),
-    "len": _length,
-    "index": _index,
-    "slice": _slice,
-    "eq": _equal,
-    "ne": lambda one, other: not _equal(one, other),
-    "lt": _less,
-    "le": lambda one, other: _less(one, other) or _equal(one, other),
-    "gt": lambda one, other: _less(other, one),
-    "ge": lambda one, other: not _less(one, other),
-    "join": _join,
-    "print": _print,
-    "println": lambda *values: " ".join(shown(value) for value in values) + "\n",
-    "printf": _printf,
-    "html": _html,
-    "js": _js,
-    "urlquery": lambda *values: quote_plus(_print(*values)),
-}

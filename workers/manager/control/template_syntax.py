@@ -53,7 +53,6 @@ Nodes = tuple[Node, ...]
 
 _BLOCKS: Final = frozenset({"if", "with", "range"})
 _REFUSED: Final = frozenset({"define", "block", "template", "break", "continue"})
-_COMMENT: Final = re.compile(r"\{\{(- )?/\*.*?\*/( -)?\}\}", re.DOTALL)
 _OPEN: Final = re.compile(r"\{\{(?:-(?=\s))?")
 _CLOSE: Final = re.compile(r"(?:\s+-)?\}\}")
 _TOKEN: Final = re.compile(
@@ -91,7 +90,8 @@ class _Token:
 @dataclass(slots=True)
 class _Action:
     tokens: list[_Token]
-    line: int
+    source: str
+    start: int
     next: int = field(default=0)
 
     def peek(self) -> _Token | None:
@@ -108,7 +108,8 @@ class _Action:
         self.take("space")
 
     def wrong(self, fault: str) -> TemplateError:
-        return TemplateError(f"template: expansion:{self.line}: {fault}")
+        line = self.source.count("\n", 0, self.start) + 1
+        return TemplateError(f"template: expansion:{line}: {fault}")
 
 
 def parse(source: str) -> Nodes:
@@ -120,25 +121,33 @@ def parse(source: str) -> Nodes:
 
 
 def _pieces(source: str) -> Iterator[str | _Action]:
-    source = _COMMENT.sub(_without_comment, source)
+    """Text and actions in turn; a comment is neither, but trims as an action does."""
     at, trims = 0, False
     while found := _OPEN.search(source, at):
         text = source[at : found.start()].lstrip() if trims else source[at : found.start()]
         yield text.rstrip() if found[0].endswith("-") else text
-        action, at, trims = _action(source, found.end())
-        yield action
+        inside = found.end() + (1 if found[0].endswith("-") else 0)
+        if source.startswith("/*", inside):
+            at, trims = _comment(source, inside)
+        else:
+            action, at, trims = _action(source, found.end())
+            yield action
     yield source[at:].lstrip() if trims else source[at:]
 
 
-def _without_comment(found: re.Match[str]) -> str:
-    # An empty string stands in, so that a comment's own trim marks still count.
-    return f'{{{{{found[1] or ""}""{found[2] or ""}}}}}' if found[1] or found[2] else ""
+def _comment(source: str, start: int) -> tuple[int, bool]:
+    end = source.find("*/", start)
+    if end < 0:
+        raise _Action([], source, start).wrong("unclosed comment")
+    close = _CLOSE.match(source, end + 2)
+    if close is None:
+        raise _Action([], source, end).wrong("comment ends before closing delimiter")
+    return close.end(), "-" in close[0]
 
 
 def _action(source: str, start: int) -> tuple[_Action, int, bool]:
-    line = source.count("\n", 0, start) + 1
     tokens: list[_Token] = []
-    action, at = _Action(tokens, line), start
+    action, at = _Action(tokens, source, start), start
     while not (close := _CLOSE.match(source, at)):
         token = _TOKEN.match(source, at)
         if token is None:

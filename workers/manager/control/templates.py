@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from swarmd import api
-from workers.manager.control.template_run import Struct, fill_in
+from workers.manager.control.template_functions import Struct
+from workers.manager.control.template_run import fill_in
 from workers.manager.control.template_syntax import TemplateError
 
 __all__ = ["TemplateError", "expand_container"]
