@@ -46,6 +46,8 @@ def set_up(process: str, level: str, form: str = "text") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
+    # What gRPC says of its own loop at this level is no help to anybody.
+    logging.getLogger("grpc").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
 
 

@@ -99,9 +99,10 @@ def _refuse_ended(supervisord: sv.Supervisord, state_dir: StateDir, progress: "_
     if info["statename"] == "BACKOFF":
         supervisord.call("supervisor.stopProcess", sv.PROGRAM)
     progress.end()
+    why = NodeReport.read(state_dir).facts.get("reason")
     lines = last_lines(log_path(state_dir), 1)
     raise click.ClickException(
-        f"swarmd did not start: {lines[-1] if lines else info['description']}"
+        f"swarmd did not start: {why or ''.join(lines) or info['description']}"
     )
 
 

@@ -28,6 +28,7 @@ from swarmd.state_dir import StateDir, replace_file
 
 PROGRAM: Final = "swarmd"
 _BOOT_SECONDS: Final = 15.0
+_STOP_SECONDS: Final = 40.0  # longer than stopwaitsecs, after which it is killed
 _POLL_SECONDS: Final = 0.05
 _LONGEST_SOCKET: Final = 107  # sun_path, less its closing zero
 _INSTALLED: Final = Path("/etc/swarmd/supervisord.conf")
@@ -173,6 +174,15 @@ def launch(state_dir: StateDir, variables: Mapping[str, str]) -> Supervisord:
     raise UnavailableError(f"supervisord did not start with {conf_path(state_dir)}: {reason}")
 
 
+def _wait_stopped(supervisord: Supervisord) -> None:
+    """An end that is under way takes at most what the conf allows; raises UnavailableError."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while (info := supervisord.program()) and info["statename"] == "STOPPING":
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"swarmd is stopping, and does not end: {info['description']}")
+        time.sleep(_POLL_SECONDS)
+
+
 def _reason(said: str) -> str:
     """The line with the error: supervisord's help, or a traceback's middle, stands around it."""
     lines = [line for line in said.splitlines() if line.strip() and "For help" not in line]
@@ -207,8 +217,9 @@ def start_program(
     if info is not None and info["statename"] in ("RUNNING", "STARTING"):
         return
     if info is not None:
-        if info["statename"] in ("BACKOFF", "STOPPING"):
-            supervisord.call("supervisor.stopProcess", PROGRAM)  # returns when it has stopped
+        if info["statename"] == "BACKOFF":
+            supervisord.call("supervisor.stopProcess", PROGRAM)
+        _wait_stopped(supervisord)
         # Only a program that is added again takes changed settings.
         supervisord.call("supervisor.removeProcessGroup", PROGRAM)
     supervisord.call("supervisor.addProcessGroup", PROGRAM)  # its conf starts it
