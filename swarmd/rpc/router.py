@@ -147,7 +147,7 @@ class Router:
             server.close()
             return
         name = f"unix-abstract:{server.getsockname()[1:].decode()}"
-        self._names[session], self._peers[name] = name, session.peer()
+        self._names[session], self._peers[name] = name, session.peer(self._clock.now())
         transport, _ = await asyncio.get_running_loop().create_unix_connection(
             lambda: ServerSide(session), sock=server
         )

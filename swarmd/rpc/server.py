@@ -76,9 +76,10 @@ class Server:
                 for listener, path in self._ports:
                     group.create_task(self._router.run(listener, local=path is not None))
         finally:
-            await self._stop(grace_seconds)
+            await self.close(grace_seconds)
 
-    async def _stop(self, grace_seconds: float) -> None:
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """Give back what is held; `run` does so itself, a server that never ran is closed here."""
         for listener, path in self._ports:
             if path is None:
                 listener.close()

@@ -11,6 +11,7 @@ from swarmd.errors import CannotBootError
 
 _BACKLOG: Final = 4096
 _LONGEST_PATH: Final = 107  # bytes; the kernel's sun_path ends with a zero
+_LAST_PORT: Final = 65535  # the resolver would silently take a higher one modulo 65536
 _LIVE_SECONDS: Final = 2.0
 _OWNER_ONLY: Final = 0o177
 
@@ -18,7 +19,7 @@ _OWNER_ONLY: Final = 0o177
 def bind_remote(address: str) -> socket.socket:
     """Listen on HOST:PORT ([HOST]:PORT for IPv6); raises CannotBootError naming it."""
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal():
+    if not colon or not port.isdecimal() or int(port) > _LAST_PORT:
         raise CannotBootError(f"{address!r} is not a HOST:PORT to listen on")
     try:
         found = socket.getaddrinfo(
@@ -26,7 +27,7 @@ def bind_remote(address: str) -> socket.socket:
         )
         family, kind, proto, _, name = found[0]
         listener = socket.socket(family, kind, proto)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise CannotBootError(f"cannot listen on {address}: {error}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return _listen(listener, name, address)

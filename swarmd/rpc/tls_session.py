@@ -46,9 +46,9 @@ class TlsSession(asyncio.BufferedProtocol):
         self._server: asyncio.Transport | None = None
         self.remote_addr = ""
 
-    def peer(self) -> Peer:
+    def peer(self, now: float) -> Peer:
         """What the client proved; to be asked after the handshake only."""
-        return Peer(identity_shown(self._tls), self.remote_addr, self._local)
+        return Peer(identity_shown(self._tls, now), self.remote_addr, self._local)
 
     def join(self, server: asyncio.Transport) -> None:
         """Pass on what came meanwhile, and from now on everything, both ways."""

@@ -33,10 +33,13 @@ def channel_credentials(certificates: NodeCertificates) -> grpc.ChannelCredentia
     )
 
 
-def identity_shown(tls: ssl.SSLObject) -> Identity | None:
-    """Who the client proved to be in a finished handshake; None when it showed no certificate."""
+def identity_shown(tls: ssl.SSLObject, now: float) -> Identity | None:
+    """Who the client proved to be in a finished handshake; None when it showed no certificate.
+
+    A session of TLS 1.2 that was resumed was verified before: only its time can be up since.
+    """
     shown = tls.getpeercert()
-    if not shown or tls.session_reused:  # a session of TLS 1.2 resumed: not verified this time
+    if not shown or ssl.cert_time_to_seconds(str(shown["notAfter"])) < now:
         return None
     subject: Any = shown["subject"]
     names: dict[str, str] = dict(pair for part in subject for pair in part)
@@ -51,7 +54,7 @@ def _server_context(certificates: NodeCertificates) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(_ALPN)
-    # A resumed session would not be verified again: its certificate may have run out meanwhile.
+    # What is resumed is not verified again, so let nothing be resumed that can be helped.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     _load(context, certificates)
