@@ -96,7 +96,7 @@ class _Ends:
         if isinstance(message, Configure):
             self._configure(message)
         elif isinstance(message, LogLevel):
-            logging.getLogger().setLevel(logs.LEVELS[message.level])
+            _set_log_level(message.level)
         else:
             self._deliver(message)
 
@@ -120,6 +120,13 @@ class _Ends:
     def _deliver(self, message: Down | None) -> None:
         if self.link.done() and self.link.exception() is None:
             self.link.result().deliver(message)
+
+
+def _set_log_level(level: str) -> None:
+    if level in logs.LEVELS:
+        logging.getLogger().setLevel(logs.LEVELS[level])
+    else:
+        log.warning("no such log level", extra=logs.fields(level=level))
 
 
 async def _say_alive(ends: _Ends, period_seconds: float) -> None:

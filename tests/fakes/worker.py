@@ -1,8 +1,8 @@
 """A worker of a few lines, run as a real process: python worker.py NAME [BEHAVIOUR …].
 
-Behaviours: late-ready and slow-stop (half a second each), refuse, fail, ignore-stop, and
-role=worker or role=manager for what it says of the node. SIGUSR1 hangs its loop. What it does is
-noted in the state directory's journal.
+Behaviours: late-ready and slow-stop (half a second each), refuse, corrupt, fail, ignore-stop,
+start-child, and role=worker or role=manager for what it says of the node. SIGUSR1 hangs its loop.
+What it does is noted in the state directory's journal.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from swarmd.errors import CannotBootError
+from swarmd.errors import CannotBootError, CorruptStateError
 from swarmd.ipc.messages import Managers, NodeChanged, Ready, Status
 from swarmd.ipc.parent_link import ParentLink
 from workers.program import run_worker
@@ -26,6 +26,12 @@ async def main(link: ParentLink) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, time.sleep, 60)
     if "refuse" in BEHAVIOUR:
         raise CannotBootError("the flag --listen-remote-api does not parse")
+    if "corrupt" in BEHAVIOUR:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(find_corrupt_state())
+    if "start-child" in BEHAVIOUR:
+        child = await asyncio.create_subprocess_exec("sleep", "60", stdout=2)
+        (Path(link.config.state_dir) / "child").write_text(str(child.pid))
     if "fail" in BEHAVIOUR:
         raise RuntimeError("no such luck")
     if "late-ready" in BEHAVIOUR:
@@ -45,6 +51,10 @@ async def main(link: ParentLink) -> None:
         if "ignore-stop" in BEHAVIOUR:
             await asyncio.sleep(60)
         note(journal, "stopped")
+
+
+async def find_corrupt_state() -> None:
+    raise CorruptStateError("tasks.db is corrupt")
 
 
 def note(journal: Path, words: str) -> None:
