@@ -6,13 +6,21 @@ task that needs it, and taken back when the last one that needed it has ended.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from swarmd import api
 from swarmd.logs import fields, get_logger
 from swarmd.store import ReadTx
 
 _Key = tuple[api.ResourceType.ValueType, str]
-_Action = api.AssignmentChange.AssignmentAction
+# Enum members looked up once: hot paths compare them for each task.
+_UPDATE: Final = api.AssignmentChange.AssignmentAction.UPDATE
+_REMOVE: Final = api.AssignmentChange.AssignmentAction.REMOVE
+_ASSIGNED: Final = api.TaskState.ASSIGNED
+_RUNNING: Final = api.TaskState.RUNNING
+_TASK: Final = api.ResourceType.TASK
+_SECRET: Final = api.ResourceType.SECRET
+_CONFIG: Final = api.ResourceType.CONFIG
 
 log = get_logger(__name__)
 
@@ -42,24 +50,24 @@ class AssignmentSet:
         return sorted(changes.values(), key=_order)
 
     def _concerns(self, task: api.Task) -> bool:
-        return task.node_id == self._node_id and task.status.state >= api.TaskState.ASSIGNED
+        return task.node_id == self._node_id and task.status.state >= _ASSIGNED
 
     def _put(self, tx: ReadTx, task: api.Task) -> None:
         known = self._tasks.get(task.id)
         self._tasks[task.id] = task
-        if task.status.state > api.TaskState.RUNNING:
+        if task.status.state > _RUNNING:
             self._release(task)
         elif known is None:
             self._use(tx, task)
         if known is None or not same_to_agent(known, task):
-            key = (api.ResourceType.TASK, task.id)
-            self._changes[key] = _change(api.Assignment(task=task), _Action.UPDATE)
+            key = (_TASK, task.id)
+            self._changes[key] = _change(api.Assignment(task=task), _UPDATE)
 
     def _remove(self, task_id: str) -> None:
         known = self._tasks.pop(task_id, None)
         if known is not None:
             gone = api.Assignment(task=api.Task(id=task_id))
-            self._changes[api.ResourceType.TASK, task_id] = _change(gone, _Action.REMOVE)
+            self._changes[_TASK, task_id] = _change(gone, _REMOVE)
             self._release(known)
 
     def _use(self, tx: ReadTx, task: api.Task) -> None:
@@ -67,7 +75,7 @@ class AssignmentSet:
             users = self._users.setdefault(key, set())
             assignment = None if users else _dependency(tx, key)
             if assignment is not None:
-                self._changes[key] = _change(assignment, _Action.UPDATE)
+                self._changes[key] = _change(assignment, _UPDATE)
             users.add(task.id)
 
     def _release(self, task: api.Task) -> None:
@@ -75,7 +83,7 @@ class AssignmentSet:
             users = self._users.get(key, set())
             users.discard(task.id)
             if not users and self._users.pop(key, None) is not None:
-                self._changes[key] = _change(_bare(key), _Action.REMOVE)
+                self._changes[key] = _change(_bare(key), _REMOVE)
 
 
 def same_to_agent(one: api.Task, other: api.Task) -> bool:
@@ -87,21 +95,20 @@ def same_to_agent(one: api.Task, other: api.Task) -> bool:
 
 def is_news(before: api.Task, after: api.Task) -> bool:
     """Whether an agent that knows the task as it was has to hear of this change."""
-    running = api.TaskState.RUNNING
-    assigned = before.status.state < api.TaskState.ASSIGNED <= after.status.state
-    ended = before.status.state <= running < after.status.state
+    assigned = before.status.state < _ASSIGNED <= after.status.state
+    ended = before.status.state <= _RUNNING < after.status.state
     return assigned or ended or not same_to_agent(before, after)
 
 
 def dependencies(task: api.Task) -> Iterator[_Key]:
     """The secrets and configs that the task needs; some may come twice."""
     for reference in task.spec.resource_references:
-        if reference.resource_type in (api.ResourceType.SECRET, api.ResourceType.CONFIG):
+        if reference.resource_type in (_SECRET, _CONFIG):
             yield reference.resource_type, reference.resource_id
     for secret in task.spec.container.secrets:
-        yield api.ResourceType.SECRET, secret.secret_id
+        yield _SECRET, secret.secret_id
     for config in task.spec.container.configs:
-        yield api.ResourceType.CONFIG, config.config_id
+        yield _CONFIG, config.config_id
 
 
 def _stable(task: api.Task) -> api.Task:
@@ -114,7 +121,7 @@ def _stable(task: api.Task) -> api.Task:
 
 def _dependency(tx: ReadTx, key: _Key) -> api.Assignment | None:
     kind, object_id = key
-    if kind == api.ResourceType.CONFIG:
+    if kind == _CONFIG:
         config = tx.configs.get(object_id)
         return None if config is None else api.Assignment(config=config)
     secret = tx.secrets.get(object_id)
@@ -129,7 +136,7 @@ def _dependency(tx: ReadTx, key: _Key) -> api.Assignment | None:
 
 def _bare(key: _Key) -> api.Assignment:
     kind, object_id = key
-    if kind == api.ResourceType.CONFIG:
+    if kind == _CONFIG:
         return api.Assignment(config=api.Config(id=object_id))
     return api.Assignment(secret=api.Secret(id=object_id))
 
@@ -142,4 +149,4 @@ def _change(
 
 def _order(change: api.AssignmentChange) -> tuple[int, bool]:
     """New dependencies, then tasks, then what is no longer needed."""
-    return change.action, change.assignment.HasField("task") == (change.action == _Action.UPDATE)
+    return change.action, change.assignment.HasField("task") == (change.action == _UPDATE)

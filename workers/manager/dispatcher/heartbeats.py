@@ -10,6 +10,7 @@ from swarmd.clock import Clock
 DEFAULT_PERIOD_SECONDS: Final = 5.0
 _JITTER_SECONDS: Final = 0.5
 GRACE_PERIODS: Final = 3
+_TURN_SECONDS: Final = 0.5
 UNKNOWN_GRACE_PERIODS: Final = 6  # after a change of leader agents have to find the new one first
 
 
@@ -65,20 +66,23 @@ class Deadlines:
         self._queued[key] = at
 
     def _pop_due(self) -> list[str]:
-        now, due = self._clock.monotonic(), []
-        while self._queue and self._queue[0][0] <= now:
+        now = self._clock.monotonic()
+        due, later = [], []
+        # Entries that are nearly due, and were moved on long ago, go in the same turn: else a
+        # thousand nodes that beat as they should would wake us a thousand times.
+        while self._queue and self._queue[0][0] <= now + _TURN_SECONDS:
             at, key = heapq.heappop(self._queue)
             if self._queued.get(key) != at:
                 continue  # an earlier entry took its place
             del self._queued[key]
             really = self._at.get(key)
-            if really is None:
-                continue
-            if really <= now:
+            if really is not None and really <= now:
                 del self._at[key]
                 due.append(key)
-            else:
-                self._push(really, key)
+            elif really is not None:
+                later.append((really, key))
+        for really, key in later:
+            self._push(really, key)
         return due
 
     async def _wait(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from swarmd import api
 from swarmd.api import nodes, times
@@ -9,8 +10,10 @@ from swarmd.errors import SwarmError
 from swarmd.store import WriteTx
 from workers.manager.scheduler.node_info import NodeInfo, is_wanted
 
-ASSIGNED_MESSAGE = "scheduler assigned task to node"
-CONFIRMED_MESSAGE = "scheduler confirmed task can run on preassigned node"
+ASSIGNED_MESSAGE: Final = "scheduler assigned task to node"
+CONFIRMED_MESSAGE: Final = "scheduler confirmed task can run on preassigned node"
+_PENDING: Final = api.TaskState.PENDING
+_ASSIGNED: Final = api.TaskState.ASSIGNED
 
 
 class OutdatedError(SwarmError):
@@ -85,14 +88,14 @@ def shut_down(task: api.Task, now: float) -> Decision:
 def _waiting(tx: WriteTx, task: api.Task) -> api.Task:
     """A copy of the task, which still waits as it did."""
     current = tx.tasks.copy(task.id)
-    if current.status.state != api.TaskState.PENDING or current.node_id != task.node_id:
+    if current.status.state != _PENDING or current.node_id != task.node_id:
         raise OutdatedError(task.id)
     return current
 
 
 def _assigned(*, preassigned: bool, now: float) -> api.TaskStatus:
     return api.TaskStatus(
-        state=api.TaskState.ASSIGNED,
+        state=_ASSIGNED,
         timestamp=times.timestamp(now),
         message=CONFIRMED_MESSAGE if preassigned else ASSIGNED_MESSAGE,
     )

@@ -15,6 +15,8 @@ MAX_FAILURES: Final = 5
 HOST_ENGINE: Final = "supervisor"
 DOCKER_ENGINE: Final = "docker"
 
+_COMPLETE: Final = api.TaskState.COMPLETE  # looked up once: each look costs as much as a message
+
 Port = tuple[int, int]  # protocol and number
 
 
@@ -74,7 +76,7 @@ def demand_of(task: api.Task) -> Demand:
 
 def is_wanted(task: api.Task) -> bool:
     """Whether it is to run, or to complete."""
-    return task.desired_state <= api.TaskState.COMPLETE
+    return task.desired_state <= _COMPLETE
 
 
 class NodeInfo:

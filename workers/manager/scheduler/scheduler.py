@@ -26,8 +26,9 @@ from workers.manager.scheduler.node_info import MAX_FAILURES, is_wanted, kind_of
 from workers.manager.scheduler.node_set import NodeSet
 from workers.manager.scheduler.placement import Placement, place, place_here
 
-_State = api.TaskState
-_FAILED: Final = frozenset({_State.FAILED, _State.REJECTED})
+_PENDING: Final = api.TaskState.PENDING
+_RUNNING: Final = api.TaskState.RUNNING
+_FAILED: Final = frozenset({api.TaskState.FAILED, api.TaskState.REJECTED})
 _COMMIT_DECISIONS: Final = 2_000  # commit at this many, so that agents start before all is planned
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 
@@ -169,14 +170,14 @@ class Scheduler:
 
     def _observe_task(self, task: api.Task) -> None:
         state = task.status.state
-        if state > _State.RUNNING:
+        if state > _RUNNING:
             self._remember_failure(task)
             self._end_task(task)
-        elif state > _State.PENDING:
+        elif state > _PENDING:
             self._wait_no_longer(task.id)
             self._in_flight.discard(task.id)
             self._nodes.hold(task)
-        elif state == _State.PENDING and task.id not in self._in_flight:
+        elif state == _PENDING and task.id not in self._in_flight:
             self._wait(task)
 
     def _wait(self, task: api.Task) -> None:
