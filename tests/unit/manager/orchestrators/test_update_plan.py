@@ -1,0 +1,150 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarmd import api
+from swarmd.api import times
+from tests import builders
+from workers.manager.orchestrators import new_task
+from workers.manager.orchestrators.update_plan import Rollout
+
+Action = api.UpdateConfig.FailureAction
+State = api.TaskState
+Update = api.UpdateStatus.UpdateState
+
+
+class Field:
+    """A service under update, slot by slot, without a store."""
+
+    def __init__(self, replicas, **config):
+        self.now = 100.0
+        self.service = builders.service(replicas=replicas)
+        self.service.spec.update.MergeFrom(api.UpdateConfig(**config))
+        template = new_task.template(self.service, None, 0)
+        self.slots = {n: [self._task(template, n, State.RUNNING)] for n in range(1, replicas + 1)}
+        self.service.spec_version.index += 1
+        self.service.spec.task.force_update += 1
+        self.service.update_status.state = Update.UPDATING
+        self.service.update_status.started_at.CopyFrom(times.timestamp(self.now))
+
+    def rollout(self):
+        found = Rollout(self.service)
+        for number in self.slots:
+            self.see(found, number)
+        return found
+
+    def see(self, rollout, number):
+        rollout.see(number, self.slots[number], lambda _: None)
+
+    def replace(self, slot):
+        number = slot[0].slot
+        for task in self.slots[number]:
+            task.desired_state = max(task.desired_state, State.SHUTDOWN)
+            task.status.state = State.SHUTDOWN
+        made = self._task(new_task.template(self.service, None, 0), number, State.STARTING)
+        made.meta.created_at.CopyFrom(times.timestamp(self.now))
+        new_task.mark_update(made, self.service)
+        self.slots[number].append(made)
+
+    def report(self, number, state):
+        task = self.slots[number][-1]
+        task.status.state = state
+        task.status.applied_at.CopyFrom(times.timestamp(self.now))
+
+    def under_way(self):
+        return [n for n, slot in self.slots.items() if slot[-1].status.state == State.STARTING]
+
+    @staticmethod
+    def _task(template, number, state):
+        task = new_task.from_template(template, builders.new_id(), slot=number)
+        task.status.state = state
+        return task
+
+
+def test_a_rollout_chooses_no_more_than_may_be_under_way():
+    field = Field(5, parallelism=2)
+    rollout = field.rollout()
+    first = rollout.step(field.now).replace
+    assert [1, 2] == [slot[0].slot for slot in first]
+    for slot in first:
+        field.replace(slot)
+        field.see(rollout, slot[0].slot)
+    assert [] == rollout.step(field.now).replace
+    field.report(1, State.RUNNING)
+    field.see(rollout, 1)
+    assert [3] == [slot[0].slot for slot in rollout.step(field.now).replace]
+
+
+def test_a_rollout_says_when_it_wants_to_look_again():
+    field = Field(2, parallelism=1, delay=times.duration(30), monitor=times.duration(7))
+    rollout = field.rollout()
+    for number in (1, 2):
+        field.replace(field.slots[number])
+        field.report(number, State.RUNNING)
+        field.see(rollout, number)
+        expected = field.now + (30 if number == 1 else 7)
+        assert expected == rollout.step(field.now).wake_at
+        field.now += 30
+
+
+def test_seven_failures_of_ten_do_not_exceed_a_ratio_of_seven_tenths():
+    field = Field(10, parallelism=0, max_failure_ratio=0.7, monitor=times.duration(5))
+    rollout = field.rollout()
+    for number in field.slots:
+        field.replace(field.slots[number])
+        field.report(number, State.FAILED if number <= 7 else State.RUNNING)
+        field.see(rollout, number)
+    assert rollout.step(field.now).verdict is None
+    field.report(8, State.FAILED)
+    field.see(rollout, 8)
+    assert Update.PAUSED == rollout.step(field.now).verdict.state
+
+
+def test_a_slot_whose_new_task_failed_gets_no_second_one():
+    field = Field(1, order=api.UpdateConfig.UpdateOrder.START_FIRST, failure_action=Action.CONTINUE)
+    old = field.slots[1][0]
+    field.replace(field.slots[1])
+    old.desired_state, old.status.state = State.RUNNING, State.RUNNING
+    field.report(1, State.FAILED)
+    field.slots[1][-1].desired_state = State.SHUTDOWN
+    assert [] == field.rollout().step(field.now).replace
+
+
+OUTCOMES = st.sampled_from([State.RUNNING, State.RUNNING, State.FAILED, State.COMPLETE])
+
+
+@given(
+    replicas=st.integers(1, 8),
+    parallelism=st.integers(0, 4),
+    delay=st.sampled_from([0, 3]),
+    forgets=st.booleans(),
+    data=st.data(),
+)
+def test_a_rollout_ends_and_keeps_to_its_limits(replicas, parallelism, delay, forgets, data):
+    """Whatever becomes of the tasks, and whether or not another leader takes over each time."""
+    field = Field(
+        replicas,
+        parallelism=parallelism,
+        delay=times.duration(delay),
+        monitor=times.duration(2),
+        failure_action=Action.CONTINUE,
+    )
+    rollout, verdict = field.rollout(), None
+    for _ in range(200):
+        rollout = field.rollout() if forgets else rollout
+        step = rollout.step(field.now)
+        verdict = step.verdict
+        if verdict is not None:
+            break
+        for slot in step.replace:
+            field.replace(slot)
+            field.see(rollout, slot[0].slot)
+        assert len(field.under_way()) <= (parallelism or replicas)
+        if field.under_way():
+            number = data.draw(st.sampled_from(field.under_way()))
+            field.report(number, data.draw(OUTCOMES))
+            field.see(rollout, number)
+        field.now += data.draw(st.sampled_from([0.5, 1.0, 5.0]))
+    assert verdict is not None
+    assert Update.COMPLETED == verdict.state
+    versions = [[task.spec_version.index for task in slot] for slot in field.slots.values()]
+    assert all([1, 2] == found for found in versions)
