@@ -6,6 +6,7 @@ next agent adopts them.
 
 import asyncio
 import random
+from random import Random
 from typing import Final
 
 from grpc import aio
@@ -61,10 +62,16 @@ class Dialer:
 
 async def main(link: ParentLink) -> None:
     """Be this node's agent until cancelled."""
-    config, clock, chance = link.config, SystemClock(), random.SystemRandom()
-    state_dir = StateDir(config.state_dir)
+    clock, chance = SystemClock(), random.SystemRandom()
+    state_dir = StateDir(link.config.state_dir)
+    engines = choose_engines(link.config.engine_addr, state_dir, clock, chance)
+    await run_agent(link, engines, clock, chance)
+
+
+async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Random) -> None:
+    """Be this node's agent, on these engines, until cancelled."""
+    config, state_dir = link.config, StateDir(link.config.state_dir)
     dialer = Dialer(state_dir, clock)
-    engines = choose_engines(config.engine_addr, state_dir, clock, chance)
     describer = Describer(config, engines.describe)
     known = peers_file.load(state_dir.remotes)
     remotes = Remotes(chance, known or [Remote("", config.join_addr)] * bool(config.join_addr))

@@ -6,7 +6,7 @@ a second or so, and finds its nodes waiting. Only then the delays grow, up to ei
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -94,7 +94,7 @@ class Agent:
                     await self._remotes.wait_some()
                 remote = self._remotes.select()
                 try:
-                    await self._keep_session(remote)
+                    await _apart(self._keep_session(remote))
                 except DescriptionChangedError:
                     log.info("this node changed: registering again")
                 except SwarmError as error:
@@ -102,9 +102,9 @@ class Agent:
 
     async def _keep_session(self, remote: Remote) -> None:
         """One session from registration to its end, which is always an error."""
+        description = await self._describe()
         async with self._dial(remote.addr) as channel:
             session = Session(channel, self._clock)
-            description = await self._describe()
             first = await session.register(description, self._session_id)
             self._begin(session, remote)
             self._take_message(first)
@@ -185,6 +185,22 @@ class Agent:
             await self._new_node.wait()
             self._new_node.clear()
             await self._configure(self._node)
+
+
+async def _apart(coroutine: Coroutine[None, None, None]) -> None:
+    """Await it in a task of its own.
+
+    A TaskGroup that fails while it is cancelled raises the failure alone. Here our cancellation
+    still ends us.
+    """
+    task = asyncio.get_running_loop().create_task(coroutine)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    task.result()
 
 
 def _event(error: SwarmError) -> str:

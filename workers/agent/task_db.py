@@ -160,4 +160,5 @@ async def _uninterrupted(call: Callable[[], None]) -> None:
         await asyncio.shield(thread)
     except asyncio.CancelledError:
         await asyncio.wait([thread])
+        thread.exception()  # whoever is cancelled has no use for it
         raise

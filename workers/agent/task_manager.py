@@ -62,6 +62,7 @@ class TaskManager:
         self._changed = asyncio.Event()
         self._step: Step | None = None
         self._operation: asyncio.Task[None] | None = None
+        self._interrupted = False
         self._controller_is_behind = False
         self._leaving = False
 
@@ -101,7 +102,7 @@ class TaskManager:
         try:
             while not self._leaving:
                 await self._advance()
-            await self._remove()
+            await self._interruptible(self._remove())
         finally:
             await self._let_go()
 
@@ -123,19 +124,28 @@ class TaskManager:
 
     def _interrupt(self) -> None:
         if self._operation is not None:
+            self._interrupted = True
             self._operation.cancel()
+
+    def _raise_if_interrupted(self) -> None:
+        """An engine may answer a cancelled call with an error of its own: it does not count."""
+        if self._interrupted:
+            raise asyncio.CancelledError
 
     async def _interruptible(self, operation: "asyncio._CoroutineLike[None]") -> None:
         """Run it to its end, or until `_interrupt`; our own cancellation ends both."""
+        self._interrupted = False
         self._operation = asyncio.get_running_loop().create_task(operation)
         try:
             await asyncio.wait([self._operation])
-            if not self._operation.cancelled():
-                self._operation.result()
-        finally:
-            self._operation.cancel()
+        except asyncio.CancelledError:
+            self._interrupt()
             await asyncio.wait([self._operation])
-            self._operation = None
+            raise
+        finally:
+            finished, self._operation = self._operation, None
+        if not finished.cancelled():
+            finished.result()
 
     async def _take(self, step: Step) -> None:
         """Make the step's call until it works or fails for good; enter the state it leads to."""
@@ -144,12 +154,13 @@ class TaskManager:
             try:
                 await self._call(step.call)
             except TemporaryError as error:
+                self._raise_if_interrupted()
                 await self._pause(error)
             except asyncio.CancelledError as error:
-                if _is_cancelled():
-                    raise
-                await self._pause(error)  # something inside the engine was
+                self._raise_if_interrupted()
+                await self._pause(error)  # it was something inside the engine
             except Exception as error:  # noqa: BLE001  whatever an engine raises ends the task, not us
+                self._raise_if_interrupted()
                 await self._fail(error)
                 return
             else:
@@ -267,7 +278,8 @@ class TaskManager:
                 await controller.remove()
             except (RejectedError, GoneError):
                 return
-            except Exception as error:  # noqa: BLE001  whatever an engine raises is tried again
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  whatever an engine does
+                self._raise_if_interrupted()
                 delay = self._backoff.next()
                 log.warning("cannot remove a task", extra=self._fields(reason=error, seconds=delay))
                 await self._clock.sleep(delay)
@@ -287,12 +299,6 @@ class TaskManager:
         name = tasks.name(self._task)
         state = tasks.state_name(self._status.state)
         return fields(task=name, state=state, **pairs)
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancelled this very task, rather than something it awaits."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _same(one: api.Task, other: api.Task) -> bool:
