@@ -1,7 +1,5 @@
 """Node calls."""
 
-from dataclasses import dataclass
-
 from cryptography import x509
 
 from swarmd import api
@@ -16,20 +14,6 @@ from workers.manager.control.handlers import (
     UnsoundStateError,
     invalid_argument,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class OnlyMember:
-    """The group of a cluster with one manager: that one leads, as long as it answers."""
-
-    node_id: str
-    addr: str
-
-    def status(self, node_id: str) -> api.ManagerStatus | None:
-        if node_id != self.node_id:
-            return None
-        reachable = api.RaftMemberStatus.Reachability.REACHABLE
-        return api.ManagerStatus(raft_id=1, addr=self.addr, leader=True, reachability=reachable)
 
 
 class Nodes(Handlers):

@@ -110,7 +110,7 @@ def _check_spec(spec: api.SecretSpec) -> None:
         if not spec.driver.name:
             raise InvalidArgumentError("secret driver must have a name")
         # Clients know it by UNKNOWN: there is nothing here that drivers are plugged into.
-        raise SwarmError("secret drivers are unavailable: plugin getter is nil")
+        raise SwarmError("no secret driver: plugin getter is nil")
     if not 0 < len(spec.data) < _TOO_MANY_BYTES:
         raise InvalidArgumentError(
             f"secret data must be larger than 0 and less than {_TOO_MANY_BYTES} bytes"

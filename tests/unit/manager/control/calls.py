@@ -1,6 +1,7 @@
 """Short ways to call a handler, and to say what it refused."""
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,6 +13,20 @@ from tests import builders
 
 INVALID = Status.INVALID_ARGUMENT
 INVALID_ARGUMENT = (INVALID, "invalid argument")
+
+
+@dataclass(frozen=True)
+class OnlyMember:
+    """The managers as a group of one, which leads."""
+
+    node_id: str
+    addr: str = "10.0.0.1:4242"
+
+    def status(self, node_id: str) -> api.ManagerStatus | None:
+        if node_id != self.node_id:
+            return None
+        reachable = api.RaftMemberStatus.Reachability.REACHABLE
+        return api.ManagerStatus(raft_id=1, addr=self.addr, leader=True, reachability=reachable)
 
 
 async def refusal(call: Awaitable[Any]) -> tuple[Status, str]:

@@ -9,7 +9,7 @@ from swarmd import api
 from swarmd.store import MemoryBackend, Store
 from tests import builders
 from tests.fakes.clock import FakeClock
-from workers.manager.control.nodes import OnlyMember
+from tests.unit.manager.control.calls import OnlyMember
 from workers.manager.control.server import ControlServicer
 
 
@@ -43,7 +43,7 @@ async def manager(store: Store) -> api.Node:
 @pytest.fixture
 def control(store: Store, clock: FakeClock, manager: api.Node) -> ControlServicer:
     """With one manager; a task is up to date if its image is its service's."""
-    members = OnlyMember(manager.id, "10.0.0.1:4242")
+    members = OnlyMember(manager.id)
 
     def is_dirty(service: api.Service, task: api.Task, node: api.Node | None) -> bool:
         return service.spec.task.container.image != task.spec.container.image

@@ -14,8 +14,7 @@ from swarmd.errors import Status
 from swarmd.store import Store
 from tests import builders
 from tests.fakes.clock import START, FakeClock
-from tests.unit.manager.control.calls import INVALID_ARGUMENT, put, refusal
-from workers.manager.control.nodes import OnlyMember
+from tests.unit.manager.control.calls import INVALID_ARGUMENT, OnlyMember, put, refusal
 from workers.manager.control.server import ControlServicer
 
 PRECONDITION = Status.FAILED_PRECONDITION
@@ -256,7 +255,7 @@ async def test_another_manager_than_the_last_may_be_demoted(
 ) -> None:
     second = builders.node("m2", role=api.NodeRole.MANAGER)
     await put(store, second)
-    members = OnlyMember(manager.id, "")
+    members = OnlyMember(manager.id)
     control = ControlServicer(store, clock, Random(0), members, lambda *_: False)
     request = change(second, desired_role=api.NodeRole.WORKER)
     updated = (await control.UpdateNode(request, None)).node
