@@ -17,3 +17,9 @@ one listener, the caller's real address and new certificates without closing the
     sockets    bind the two kinds of port, or say why not
     channel    dial a manager, or the control socket
 """
+
+import os
+
+# Read once, when grpcio starts. Its C core tells each failed handshake on stderr, past our log;
+# whoever wants that sets the variable.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,4 +1,4 @@
-"""Dial the control socket, or a manager with this node's certificate."""
+"""Dial the control socket, or a manager: with this node's certificate, or to get one."""
 
 import asyncio
 import socket
@@ -9,9 +9,13 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
-from swarmd.errors import PermissionDeniedError, UnavailableError
+from swarmd import api
+from swarmd.api.protos.ca_pb2_grpc import CAStub
+from swarmd.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
+from swarmd.rpc.errors import from_rpc_error
 from swarmd.security.certificates import NodeCertificates
 from swarmd.security.identity import MANAGER
+from swarmd.security.root_ca import digest
 from swarmd.security.tls import channel_credentials
 
 _NO_LIMIT: Final = -1
@@ -43,6 +47,42 @@ async def dial_control(path: Path | str) -> aio.Channel:
 def dial_manager(address: str, certificates: NodeCertificates) -> aio.Channel:
     """A channel to a manager's remote port, under mutual TLS."""
     return aio.secure_channel(address, channel_credentials(certificates), options=_OPTIONS)
+
+
+async def fetch_root(address: str, root_digest: str) -> bytes:
+    """The root CA (PEM) of the manager at HOST:PORT, if it is the one that a join token names.
+
+    Raises UnauthenticatedError when it is another, UnavailableError when nobody answers.
+    """
+    shown = await asyncio.to_thread(_leaf_of_manager, address)
+    async with dial_to_join(address, shown) as channel:
+        try:
+            answer = await CAStub(channel).GetRootCACertificate(
+                api.GetRootCACertificateRequest(), timeout=_HELLO_SECONDS
+            )
+        except aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+    if digest(answer.certificate) != root_digest:
+        raise UnauthenticatedError(
+            f"the manager at {address} has another root CA than the one in the join token:"
+            " the token is of another cluster, or somebody stands between"
+        )
+    return bytes(answer.certificate)
+
+
+def dial_to_join(address: str, root_pem: bytes) -> aio.Channel:
+    """A channel without a certificate, for the three calls of a node that has none yet."""
+    credentials = grpc.ssl_channel_credentials(root_pem)
+    return aio.secure_channel(address, credentials, options=_OPTIONS)
+
+
+def _leaf_of_manager(address: str) -> bytes:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _HELLO_SECONDS) as plain:
+            return leaf_shown(plain)
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"no manager answers at {address}: {error}") from error
 
 
 def _leaf_of_control(path: str) -> bytes:
