@@ -10,6 +10,7 @@ from swarmd import api
 from swarmd.errors import Status, SwarmError
 from swarmd.store import Store
 from tests import builders
+from workers.manager.control.server import ControlServicer
 
 INVALID = Status.INVALID_ARGUMENT
 INVALID_ARGUMENT = (INVALID, "invalid argument")
@@ -82,3 +83,22 @@ async def stored_service(store: Store, **fields: Any) -> api.Service:
 def names(objects: Any) -> list[str]:
     """The sorted names of objects that have a spec."""
     return sorted(one.spec.annotations.name for one in objects)
+
+
+async def create_service(control: ControlServicer, **fields: Any) -> api.Service:
+    answer = await control.CreateService(api.CreateServiceRequest(spec=spec(**fields)), None)
+    return answer.service
+
+
+def service_change(service: api.Service, **fields: Any) -> api.UpdateServiceRequest:
+    """A request for that service with these fields of its spec replaced."""
+    wanted = spec(**({"name": service.spec.annotations.name} | fields))
+    return api.UpdateServiceRequest(
+        service_id=service.id, service_version=service.meta.version, spec=wanted
+    )
+
+
+async def update_service(
+    control: ControlServicer, service: api.Service, **fields: Any
+) -> api.Service:
+    return (await control.UpdateService(service_change(service, **fields), None)).service

@@ -8,54 +8,29 @@ from swarmd import api
 from swarmd.errors import Status
 from swarmd.store import Store
 from tests import builders
-from tests.fakes.clock import START, FakeClock
+from tests.fakes.clock import START
 from tests.unit.manager.control.calls import (
     INVALID,
     INVALID_ARGUMENT,
     container,
+    create_service,
     names,
     put,
     refusal,
     spec,
     stored_service,
+    update_service,
 )
 from workers.manager.control.server import ControlServicer
 
 State = api.TaskState
 
 
-async def create(control: ControlServicer, **fields: Any) -> api.Service:
-    answer = await control.CreateService(api.CreateServiceRequest(spec=spec(**fields)), None)
-    return answer.service
-
-
-def change(service: api.Service, **fields: Any) -> api.UpdateServiceRequest:
-    """A request for that service with these fields of its spec replaced."""
-    wanted = spec(**({"name": service.spec.annotations.name} | fields))
-    return api.UpdateServiceRequest(
-        service_id=service.id, service_version=service.meta.version, spec=wanted
-    )
-
-
-async def update(control: ControlServicer, service: api.Service, **fields: Any) -> api.Service:
-    return (await control.UpdateService(change(service, **fields), None)).service
-
-
-async def roll_back(control: ControlServicer, service: api.Service) -> api.Service:
-    request = change(service)
-    request.rollback = api.UpdateServiceRequest.Rollback.PREVIOUS
-    return (await control.UpdateService(request, None)).service
-
-
-def image(name: str) -> dict[str, Any]:
-    return container(image=name)
-
-
 # create
 
 
 async def test_a_service_is_created_as_sent(control: ControlServicer, store: Store) -> None:
-    service = await create(control, name="web")
+    service = await create_service(control, name="web")
     assert spec(name="web") == service.spec
     assert service == store.view().services.get(service.id)
     assert 25 == len(service.id)
@@ -66,7 +41,7 @@ async def test_a_service_is_created_as_sent(control: ControlServicer, store: Sto
 
 
 async def test_a_job_starts_with_its_first_iteration(control: ControlServicer) -> None:
-    job = await create(control, replicated_job={"max_concurrent": 1})
+    job = await create_service(control, replicated_job={"max_concurrent": 1})
     assert 0 == job.job_status.job_iteration.index
     assert START == job.job_status.last_execution.seconds
 
@@ -78,15 +53,15 @@ async def test_create_needs_a_spec(control: ControlServicer) -> None:
 
 
 async def test_names_are_unique_without_case(control: ControlServicer) -> None:
-    await create(control, name="web")
+    await create_service(control, name="web")
     sentence = "name conflicts with an existing object: service WEB already exists"
-    assert (Status.ALREADY_EXISTS, sentence) == await refusal(create(control, name="WEB"))
+    assert (Status.ALREADY_EXISTS, sentence) == await refusal(create_service(control, name="WEB"))
 
 
 async def test_a_name_is_free_again_after_remove(control: ControlServicer) -> None:
-    service = await create(control, name="web")
+    service = await create_service(control, name="web")
     await control.RemoveService(api.RemoveServiceRequest(service_id=service.id), None)
-    assert "web" == (await create(control, name="web")).spec.annotations.name
+    assert "web" == (await create_service(control, name="web")).spec.annotations.name
 
 
 @pytest.mark.parametrize("kind", ["secret", "config"])
@@ -101,7 +76,7 @@ async def test_what_a_service_refers_to_exists(
             {f"{kind}_id": object_id, f"{kind}_name": name, "file": {"name": name}}
             for object_id, name in references
         ]
-        return create(control, **container(**{f"{kind}s": refs}))
+        return create_service(control, **container(**{f"{kind}s": refs}))
 
     missing = INVALID, f"{kind} not found: gone"
     assert missing == await refusal(using((there.id, "there"), ("x", "gone")))
@@ -117,7 +92,7 @@ async def test_ports_of_one_service_are_not_given_to_another(
 
     def publishing(name: str, number: int, mode: str, protocol: str = "TCP") -> Any:
         port = {"published_port": number, "publish_mode": mode, "protocol": protocol}
-        return create(control, name=name, endpoint={"ports": [port]})
+        return create_service(control, name=name, endpoint={"ports": [port]})
 
     on_host = await publishing("h", 80, "HOST")
     in_mesh = await publishing("i", 81, "INGRESS")
@@ -138,12 +113,12 @@ async def test_ports_that_the_allocator_gave_are_taken_too(
     port = api.PortConfig(published_port=30000, publish_mode="INGRESS")
     other = await stored_service(store, name="other", endpoint={"ports": [port]})
     sentence = f"port '30000' is already in use by service 'other' ({other.id}) as an ingress port"
-    wanted = create(control, endpoint={"ports": [port]})
+    wanted = create_service(control, endpoint={"ports": [port]})
     assert (INVALID, sentence) == await refusal(wanted)
 
 
 async def test_the_routing_mesh_needs_its_network(control: ControlServicer) -> None:
-    wanted = create(control, endpoint={"ports": [{"target_port": 80}]})
+    wanted = create_service(control, endpoint={"ports": [{"target_port": 80}]})
     sentence = "service needs ingress network, but no ingress network is present"
     assert (Status.FAILED_PRECONDITION, sentence) == await refusal(wanted)
 
@@ -155,14 +130,14 @@ async def test_nobody_attaches_to_the_ingress_network(
     await put(store, ingress)
     task = {"container": {"image": "i"}, "networks": [{"target": ingress.id}]}
     sentence = 'Service cannot be explicitly attached to the ingress network "mesh"'
-    assert (INVALID, sentence) == await refusal(create(control, task=task))
+    assert (INVALID, sentence) == await refusal(create_service(control, task=task))
 
 
 # get
 
 
 async def test_get_needs_an_id_that_exists(control: ControlServicer) -> None:
-    service = await create(control, name="web")
+    service = await create_service(control, name="web")
 
     def get(service_id: str) -> Any:
         return control.GetService(api.GetServiceRequest(service_id=service_id), None)
@@ -175,136 +150,12 @@ async def test_get_needs_an_id_that_exists(control: ControlServicer) -> None:
 async def test_defaults_are_shown_when_asked_for_and_never_stored(
     control: ControlServicer, store: Store
 ) -> None:
-    service = await create(control)
+    service = await create_service(control)
     request = api.GetServiceRequest(service_id=service.id, insert_defaults=True)
     shown = (await control.GetService(request, None)).service
     assert 5 == shown.spec.task.restart.delay.seconds
     assert 10 == shown.spec.task.container.stop_grace_period.seconds
     assert service == store.view().services.get(service.id)
-
-
-# update
-
-
-async def test_update_needs_id_version_and_spec(control: ControlServicer) -> None:
-    service = await create(control)
-    for field in ("service_id", "service_version", "spec"):
-        request = change(service)
-        request.ClearField(field)
-        assert INVALID_ARGUMENT == await refusal(control.UpdateService(request, None))
-
-
-async def test_update_needs_an_id_that_exists(control: ControlServicer) -> None:
-    request = api.UpdateServiceRequest(service_id="no", service_version={}, spec=spec())
-    told = await refusal(control.UpdateService(request, None))
-    assert (Status.NOT_FOUND, "service no not found") == told
-
-
-@pytest.mark.parametrize("version", [0, 1, 10**9])
-async def test_update_needs_the_version_that_it_changes(
-    control: ControlServicer, version: int
-) -> None:
-    request = change(await create(control))
-    request.service_version.index = version
-    told = await refusal(control.UpdateService(request, None))
-    assert (Status.UNKNOWN, "update out of sequence") == told
-
-
-async def test_an_update_keeps_the_spec_before(control: ControlServicer) -> None:
-    first = await create(control)
-    second = await update(control, first, **image("img:2"))
-    third = await update(control, second, **image("img:3"))
-    assert "img:3" == third.spec.task.container.image
-    assert "img:2" == third.previous_spec.task.container.image
-    assert first.meta.version == second.spec_version
-    assert first.spec_version == second.previous_spec_version
-    assert second.spec_version == third.previous_spec_version
-    assert third.meta.version.index > second.meta.version.index
-
-
-async def test_an_update_forgets_how_the_last_one_went(
-    control: ControlServicer, store: Store
-) -> None:
-    status = {"state": "COMPLETED"}
-    service = await stored_service(store, name="web", update_status=status)
-    assert not (await update(control, service)).HasField("update_status")
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        ({"name": "other"}, "renaming services is not supported"),
-        ({"global": {}}, "service mode change is not allowed"),
-        ({"replicated_job": {}}, "service mode change is not allowed"),
-        ({"name": "other", "global": {}}, "service mode change is not allowed"),
-        (
-            {"networks": [{"target": "n"}]},
-            "networks must be migrated to TaskSpec before being changed",
-        ),
-    ],
-)
-async def test_some_fields_cannot_be_changed(
-    control: ControlServicer, fields: dict[str, Any], sentence: str
-) -> None:
-    service = await create(control)
-    told = await refusal(update(control, service, **fields))
-    assert (Status.UNIMPLEMENTED, sentence) == told
-
-
-async def test_networks_may_move_into_the_task(control: ControlServicer) -> None:
-    service = await create(control, networks=[{"target": "n"}])
-    task = {"container": {"image": "i"}, "networks": [{"target": "n"}]}
-    assert "n" == (await update(control, service, task=task)).spec.task.networks[0].target
-
-
-async def test_a_service_does_not_collide_with_itself(
-    control: ControlServicer, store: Store
-) -> None:
-    await put(store, builders.network("ingress", spec={"ingress": True}))
-    port = {"published_port": 80}
-    service = await create(control, endpoint={"ports": [port]})
-    more = {"ports": [port, {"published_port": 81}]}
-    assert 2 == len((await update(control, service, endpoint=more)).spec.endpoint.ports)
-
-
-async def test_a_roll_back_swaps_the_specs(control: ControlServicer) -> None:
-    first = await create(control)
-    second = await update(control, first, **image("img:2"))
-    back = await roll_back(control, second)
-    assert (first.spec, first.spec_version) == (back.spec, back.spec_version)
-    assert (second.spec, second.spec_version) == (back.previous_spec, back.previous_spec_version)
-    assert api.UpdateStatus.UpdateState.ROLLBACK_STARTED == back.update_status.state
-    assert "manually requested rollback" == back.update_status.message
-    assert START == back.update_status.started_at.seconds
-    forth = await roll_back(control, back)
-    assert (second.spec, first.spec) == (forth.spec, forth.previous_spec)
-
-
-async def test_a_roll_back_needs_something_to_go_back_to(control: ControlServicer) -> None:
-    service = await create(control)
-    sentence = f"service {service.id} does not have a previous spec"
-    told = await refusal(roll_back(control, service))
-    assert (Status.FAILED_PRECONDITION, sentence) == told
-
-
-async def test_the_spec_of_a_roll_back_is_checked_though_not_used(
-    control: ControlServicer,
-) -> None:
-    request = change(await update(control, await create(control)), **image(""))
-    request.rollback = api.UpdateServiceRequest.Rollback.PREVIOUS
-    told = await refusal(control.UpdateService(request, None))
-    assert (INVALID, "ContainerSpec: image reference must be provided") == told
-
-
-async def test_each_update_of_a_job_is_a_new_iteration(
-    control: ControlServicer, clock: FakeClock
-) -> None:
-    job = await create(control, global_job={})
-    clock.advance(seconds=60)
-    for iteration in (1, 2):
-        job = await update(control, job, global_job={})
-        assert iteration == job.job_status.job_iteration.index
-    assert START + 60 == job.job_status.last_execution.seconds
 
 
 # remove
@@ -328,14 +179,16 @@ async def listed(control: ControlServicer, **filters: Any) -> list[str]:
 
 async def test_without_filters_all_are_listed(control: ControlServicer) -> None:
     for name in ("a", "b"):
-        await create(control, name=name)
+        await create_service(control, name=name)
     answer = await control.ListServices(api.ListServicesRequest(), None)
     assert ["a", "b"] == names(answer.services)
 
 
 async def test_filters_of_several_kinds_must_all_be_met(control: ControlServicer) -> None:
-    web = await create(control, annotations={"name": "web", "labels": {"tier": "1", "k": "x"}})
-    await create(control, annotations={"name": "db", "labels": {"tier": "2"}})
+    web = await create_service(
+        control, annotations={"name": "web", "labels": {"tier": "1", "k": "x"}}
+    )
+    await create_service(control, annotations={"name": "db", "labels": {"tier": "2"}})
     await create(
         control,
         name="gen",
@@ -392,9 +245,9 @@ async def test_a_global_service_wants_what_should_run(
 async def test_of_a_job_its_present_iteration_counts(
     control: ControlServicer, store: Store
 ) -> None:
-    job = await create(control, name="r", replicated_job={"max_concurrent": 2})
-    job = await update(control, job, name="r", replicated_job={"max_concurrent": 2})
-    each = await create(control, name="g", global_job={})
+    job = await create_service(control, name="r", replicated_job={"max_concurrent": 2})
+    job = await update_service(control, job, name="r", replicated_job={"max_concurrent": 2})
+    each = await create_service(control, name="g", global_job={})
 
     def task(service: api.Service, iteration: int, state: Any) -> api.Task:
         return builders.task(
