@@ -191,14 +191,23 @@ class CgroupTree:
 
     def leftovers(self) -> list[TaskCgroup]:
         """The cgroups that an earlier start of the same supervisord left here."""
-        every = [self.tracker, *self.holders.values()] if self.tracker else []
-        bases = {path: version for version, path in every if path.is_dir()}
+        bases = {path: version for version, path in self._bases() if path.is_dir()}
         return [
             TaskCgroup([(version, entry)])
             for base, version in bases.items()
             for entry in base.iterdir()
             if entry.is_dir()
         ]
+
+    def close(self) -> None:
+        """Take away what `open` made; it stays where a task is in it still."""
+        for base in {path for _, path in self._bases()}:
+            with contextlib.suppress(OSError):
+                base.rmdir()
+                base.parent.rmdir()  # of all instances: only the last one can
+
+    def _bases(self) -> list[tuple[int, Path]]:
+        return [self.tracker, *self.holders.values()] if self.tracker else []
 
 
 def _preference(hierarchy: Hierarchy) -> tuple[bool, bool]:

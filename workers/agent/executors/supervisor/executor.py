@@ -20,6 +20,7 @@ from workers.agent.executors.supervisor.rpc import (
     SupervisorClient,
     UnreachableError,
 )
+from workers.agent.templates import expand_spec
 
 log = get_logger(__name__)
 
@@ -74,7 +75,7 @@ class SupervisorExecutor:
         return SupervisorController(task, directory, self._link, self._clock, self._expand)
 
     def _expand(self, task: api.Task) -> api.ContainerSpec:
-        return task.spec.container
+        return expand_spec(task, self._node)
 
     async def _connect(self) -> SupervisorClient:
         if not self._chosen:

@@ -6,6 +6,7 @@ last look is read. So a lost ring costs seconds and never a task.
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -110,16 +111,20 @@ class Link:
         self._client = client = await self._connect()
         try:
             self.info = await client.info()
-            while True:
-                self._rung.clear()
-                self._apply(await client.changes(self._boot, self._number, str(self._doorbell)))
-                if not self._connected.is_set():
-                    log.info("tasks run in supervisord", extra=fields(url=client.url))
-                self._connected.set()
-                self._backoff.reset()
-                await self._rung.wait()
+            with _notice_end(self.info.pid, self._rung):
+                await self._keep_fresh(client)
         finally:
             client.close()
+
+    async def _keep_fresh(self, client: SupervisorClient) -> None:
+        while True:
+            self._rung.clear()
+            self._apply(await client.changes(self._boot, self._number, str(self._doorbell)))
+            if not self._connected.is_set():
+                log.info("tasks run in supervisord", extra=fields(url=client.url))
+            self._connected.set()
+            self._backoff.reset()
+            await self._rung.wait()
 
     def _apply(self, changes: Changes) -> None:
         touched = [status.id for status in changes.programs]
@@ -148,6 +153,28 @@ class Link:
         while True:
             await self._clock.sleep(_LOOK_SECONDS)
             self._rung.set()
+
+
+@contextlib.contextmanager
+def _notice_end(pid: int, rung: asyncio.Event) -> Iterator[None]:
+    """Look at once when supervisord ends: its own end is the one that it cannot tell."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:  # it ended already, or this kernel has none: the next look will tell
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        loop.remove_reader(descriptor)
+        rung.set()
+
+    loop.add_reader(descriptor, ended)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def _raise_gone(task_id: str) -> NoReturn:

@@ -24,7 +24,7 @@ from workers.agent.executors.supervisor.leftovers import INSTANCE_MARK, TASK_MAR
 from workers.agent.executors.supervisor.messages import ProgramSettings, ProgramStatus
 from workers.agent.executors.supervisor.plugin_child import HANDLED, Child, Descriptors
 from workers.agent.executors.supervisor.plugin_output import TaskOutput
-from workers.agent.executors.supervisor.plugin_zygote import Zygote, ZygoteError
+from workers.agent.executors.supervisor.plugin_zygote import NoZygoteError, Zygote
 
 _SIGNAL_BASE: Final = 128
 _PRIORITY: Final = 999  # supervisor's default
@@ -236,7 +236,7 @@ class TaskProcess(Subprocess):  # type: ignore[misc]
     def _fork(self) -> int:
         try:
             pid: int = self.config.owner.zygote.fork(self._child(), self._kept())
-        except ZygoteError as error:
+        except NoZygoteError as error:
             message = "forking task %(task)s here: %(reason)s"
             self.config.options.logger.debug(message, task=self.settings.id, reason=str(error))
             return os.fork()

@@ -60,10 +60,10 @@ class Tasks:
         self._wakeup = Wakeup(self._turn, self._log)
         self._keep_out_of_updates()
         events.subscribe(events.SupervisorStoppingEvent, self._on_stopping)
-        atexit.register(self._sweep)
+        atexit.register(self._clean_up)
 
     def close(self) -> None:
-        atexit.unregister(self._sweep)
+        atexit.unregister(self._clean_up)
         self._wakeup.close()
         self.zygote.close()
         self.doorbell.close()
@@ -218,6 +218,10 @@ class Tasks:
     def _sweep(self) -> None:
         if not sweep(self.instance, self.tree):
             self._log.warn("something that an earlier start left cannot be killed")
+
+    def _clean_up(self) -> None:
+        self._sweep()
+        self.tree.close()
 
     def _process(self, task_id: str) -> TaskProcess:
         process = self.processes.get(task_id)

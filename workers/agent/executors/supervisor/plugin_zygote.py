@@ -8,7 +8,9 @@ they share.
 Runs inside supervisord. Where it does not work, supervisord forks by itself, as ever.
 """
 
+import contextlib
 import ctypes
+import errno
 import json
 import os
 import platform
@@ -23,16 +25,17 @@ from workers.agent.executors.supervisor.plugin_child import (
     die_with_parent,
 )
 
+_WORKS: Final = platform.machine() in ("x86_64", "aarch64", "riscv64") and hasattr(os, "pidfd_open")
 _CLONE_PARENT: Final = 0x8000
-_SYS_CLONE: Final = {"x86_64": 56, "aarch64": 220, "riscv64": 220}.get(platform.machine())
+_SYS_CLONE: Final = 56 if platform.machine() == "x86_64" else 220
 _MOST_BYTES: Final = 64 << 10  # of a request: what fits a socket's buffer for sure
 _ANSWER_SECONDS: Final = 2.0  # it takes a millisecond; a stuck one is given up
 _DESCRIPTORS: Final = 4
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 
 
-class ZygoteError(Exception):
-    """It could not fork this one; the text says why."""
+class NoZygoteError(Exception):
+    """It did nothing: supervisord can fork this one itself."""
 
 
 class Zygote:
@@ -40,38 +43,54 @@ class Zygote:
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
-        self._works = _SYS_CLONE is not None
+        self._handle = -1  # a pidfd: its pid may be another's by the time it is used
 
     def fork(self, child: Child, keep: Descriptors) -> int:
-        """The pid of a new child of supervisord; raises ZygoteError where that did not work."""
+        """The pid of a new child of supervisord; raises NoZygoteError, or OSError as os.fork does.
+
+        After an OSError there may be a child nevertheless: the caller makes sure of its end.
+        """
         request = json.dumps(child.to_dict()).encode()
-        if not self._works or len(request) > _MOST_BYTES:
-            raise ZygoteError("not for this one")
-        self._socket = self._socket or self._start()
+        if not _WORKS or len(request) > _MOST_BYTES:
+            raise NoZygoteError("not for this one")
+        requests = self._socket or self._start()
         try:
-            socket.send_fds(self._socket, [request], [*keep])
-            answer = int(self._socket.recv(64) or b"0")
+            socket.send_fds(requests, [request], [*keep])
         except OSError as error:
             self.close()
-            raise ZygoteError(f"it does not answer: {error}") from error
-        if answer <= 0:
-            self.close()
-            raise ZygoteError(f"it cannot fork: {os.strerror(-answer)}")
-        return answer
+            raise NoZygoteError(str(error)) from error
+        return self._answer(requests)
 
     def close(self) -> None:
-        """It ends when its socket does; the next use starts another."""
-        if self._socket:
-            self._socket.close()
-            self._socket = None
+        """End it; the next use starts another."""
+        if self._socket is None:
+            return
+        self._socket.close()
+        self._socket = None
+        with contextlib.suppress(ProcessLookupError):  # supervisord reaped it already
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        os.close(self._handle)
+
+    def _answer(self, requests: socket.socket) -> int:
+        try:
+            answer = int(requests.recv(64) or -errno.EPIPE)
+        except OSError:
+            answer = -errno.ETIMEDOUT
+        if answer > 0:
+            return answer
+        self.close()
+        raise OSError(-answer, os.strerror(-answer))
 
     def _start(self) -> socket.socket:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(_ANSWER_SECONDS)
         parent = os.getpid()
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             _run(its, parent)
         its.close()
-        ours.settimeout(_ANSWER_SECONDS)
+        self._handle = os.pidfd_open(pid)
+        self._socket = ours
         return ours
 
 

@@ -82,7 +82,8 @@ class SupervisorClient:
         return await loop.run_in_executor(self._thread, self._call, method, params)
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.submit(self._proxy("close"))
+        self._thread.shutdown(wait=False)
 
     async def _plural(self, method: str, items: list[Any]) -> dict[str, str]:
         failed: dict[str, str] = json.loads(await self.call(f"swarmd.{method}", json.dumps(items)))
