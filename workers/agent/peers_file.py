@@ -16,7 +16,7 @@ from workers.agent.remotes import Remote
 def load(path: Path) -> list[Remote]:
     """The managers in the file, none where there is no file; raises CannotBootError."""
     try:
-        text = path.read_text()
+        text = path.read_bytes()
     except FileNotFoundError:
         return []
     except OSError as error:
