@@ -4,6 +4,7 @@ An `Executor` stands for one engine of this host, a `Controller` for one task on
 controller is idempotent: a restarted agent calls them again, in order, for tasks that run.
 
 What a call raises decides what becomes of the task (errors.py); anything else fails it.
+choose.py knows the engines of this host, and routes each task to one.
 
 supervisor/plugin.py runs inside supervisord, and this file with it: so the messages are imported
 for the type checker alone, which keeps 8 MiB of protobuf out of a process that forks a lot.
