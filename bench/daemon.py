@@ -53,11 +53,13 @@ class Daemon:
         command += ["--listen-remote-api", f"127.0.0.1:{_free_port()}"]
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait(lambda: self.report().get("pid") == self.process.pid and self.report().get("ready"))
+        pid = self.process.pid
+        wait(lambda: self.report().get("pid") == pid and self.report().get("ready"))
         return time.monotonic() - begin
 
     def stop(self) -> float:
         """Seconds from SIGTERM to the end of the process."""
+        assert self.process is not None, "started first"
         begin = time.monotonic()
         self.process.terminate()
         self.process.wait(PATIENCE_SECONDS)
