@@ -3,6 +3,8 @@
 A Struct's fields are fixed: to name another one is an error, as is a key that a map does not have.
 """
 
+from typing import Final
+
 from workers.manager.control.template_functions import FUNCTIONS, Struct, kind_of, shown, truth
 from workers.manager.control.template_syntax import (
     Block,
@@ -13,6 +15,9 @@ from workers.manager.control.template_syntax import (
     TemplateError,
     parse,
 )
+
+# What a function says of arguments that it cannot take.
+_MISUSE: Final = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
 
 
 def fill_in(source: str, dot: Struct) -> str:
@@ -111,7 +116,7 @@ class _Run:
         arguments = [*(self._value(operand, dot) for operand in rest), *piped]
         try:
             return function(*arguments)
-        except (TypeError, ValueError, IndexError, KeyError) as error:
+        except _MISUSE as error:
             raise self._wrong(name, f"error calling {name.value}: {error}") from error
 
     def _first_that_decides(

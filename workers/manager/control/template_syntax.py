@@ -69,15 +69,9 @@ _TOKEN: Final = re.compile(
 )
 _HEX: Final = "[0-9a-fA-F]"
 _ESCAPE: Final = re.compile(rf"\\(?:x{_HEX}{{2}}|u{_HEX}{{4}}|U{_HEX}{{8}}|[0-7]{{3}}|.)")
-_PLAIN_ESCAPES: Final = {
-    "n": "\n",
-    "t": "\t",
-    "r": "\r",
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "v": "\v",
-}
+_LAST_CHARACTER: Final = 0x10FFFF
+_HALVES: Final = range(0xD800, 0xE000)  # of pairs that only UTF-16 has
+_PLAIN_ESCAPES: Final = dict(zip("ntrabfv\\'\"", "\n\t\r\a\b\f\v\\'\"", strict=True))
 
 
 @dataclass(slots=True)
@@ -318,7 +312,15 @@ def _number(action: _Action, text: str) -> int | float:
 def _unescape(found: re.Match[str]) -> str:
     code = found[0][1:]
     if code[0] in "xuU" and len(code) > 1:
-        return chr(int(code[1:], 16))
-    if code.isdigit():
-        return chr(int(code, 8))
-    return _PLAIN_ESCAPES.get(code, code)
+        return _character(int(code[1:], 16))
+    if len(code) > 1:
+        return _character(int(code, 8))
+    if code not in _PLAIN_ESCAPES:
+        raise TemplateError(f"template: expansion: invalid escape {found[0]}")
+    return _PLAIN_ESCAPES[code]
+
+
+def _character(number: int) -> str:
+    if number > _LAST_CHARACTER or number in _HALVES:
+        raise TemplateError(f"template: expansion: U+{number:04X} is no character")
+    return chr(number)

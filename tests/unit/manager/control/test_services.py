@@ -185,15 +185,11 @@ async def test_without_filters_all_are_listed(control: ControlServicer) -> None:
 
 
 async def test_filters_of_several_kinds_must_all_be_met(control: ControlServicer) -> None:
-    web = await create_service(
-        control, annotations={"name": "web", "labels": {"tier": "1", "k": "x"}}
-    )
+    labels = {"tier": "1", "k": "x"}
+    web = await create_service(control, annotations={"name": "web", "labels": labels})
     await create_service(control, annotations={"name": "db", "labels": {"tier": "2"}})
-    await create(
-        control,
-        name="gen",
-        task={"generic": {"kind": "Kind", "payload": {"type_url": "t", "value": b"v"}}},
-    )
+    generic = {"kind": "Kind", "payload": {"type_url": "t", "value": b"v"}}
+    await create_service(control, name="gen", task={"generic": generic})
     assert ["db", "web"] == await listed(control, names=["web", "db", "no"])
     assert [] == await listed(control, names=["WEB"])
     assert ["gen", "web"] == await listed(control, name_prefixes=["w", "g"])

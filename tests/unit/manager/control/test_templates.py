@@ -1,6 +1,9 @@
 """Which templates a container spec may have, and what is told of the others."""
 
+import contextlib
+
 import pytest
+from hypothesis import given, strategies
 
 from swarmd import api
 from workers.manager.control.templates import TemplateError, expand_container
@@ -155,3 +158,18 @@ def test_the_field_at_fault_is_named(container: dict[str, object], told: str) ->
 def test_other_fields_are_left_as_they_are() -> None:
     spec = api.ContainerSpec(image="{{.X}}", args=["{{.X}}"], env=["{{.X}}", "A=1"])
     assert spec == expand_container(spec)
+
+
+PIECES = [
+    "{{", "}}", "{{-", "-}}", "/*", "*/", " ", "\n", ".", "$", "$x", ":=", "=", "|", "(", ")", ",",
+    ".Service", ".Name", ".Labels", ".Task.Slot", "if", "else", "end", "range", "with", "printf",
+    "index", "slice", "join", "eq", "lt", "len", "html", "js", "urlquery", "and", "not", "nil",
+    "true", "1", "-1", "1e999", "0x", "99999999999", '"%c"', '"%d"', "`%s`", '"', "`", "'", "'a'",
+    '"\\ud800"', '"\\U99999999"', '"\\8"', "é", "\\",
+]  # fmt: skip
+
+
+@given(strategies.lists(strategies.sampled_from(PIECES), max_size=30).map("".join))
+def test_any_text_is_filled_in_or_at_fault(text: str) -> None:
+    with contextlib.suppress(TemplateError):
+        env("{{" + text + "}}")
