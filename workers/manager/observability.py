@@ -9,17 +9,11 @@ import gc
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import make_wsgi_app
-from prometheus_client.registry import Collector
-
-from swarmd import api
 from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError
 from swarmd.logs import fields, get_logger
@@ -28,7 +22,6 @@ from swarmd.store import Store
 log = get_logger(__name__)
 
 _App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-_KINDS: Final = ("services", "networks", "secrets", "configs")
 _PLAIN: Final = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -44,55 +37,18 @@ class Observability:
         loop = asyncio.get_running_loop()
         with ExitStack() as stack:
             if self._config.listen_metrics:
-                registry = CollectorRegistry()
-                for make in (ProcessCollector, PlatformCollector, GCCollector):
-                    make(registry=registry)
-                registry.register(StoreCollector(self._store, loop))
+                # Here, and not above: most managers never need it, and all of them start faster.
+                from workers.manager.metrics import metrics_app  # noqa: PLC0415
+
                 _serve(
-                    stack, "--listen-metrics", self._config.listen_metrics, make_wsgi_app(registry)
+                    stack,
+                    "--listen-metrics",
+                    self._config.listen_metrics,
+                    metrics_app(self._store, loop),
                 )
             if self._config.listen_debug:
                 _serve(stack, "--listen-debug", self._config.listen_debug, _debug_app(loop))
             await asyncio.Event().wait()
-
-
-class StoreCollector(Collector):
-    """SwarmKit's gauges of what the cluster holds."""
-
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
-        self._store = store
-        self._loop = loop
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing in advance: the registry need not ask the store at registration."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        """Asked in a thread; the store is read in its own loop."""
-        future = asyncio.run_coroutine_threadsafe(self._count(), self._loop)
-        yield from future.result(timeout=10)
-
-    async def _count(self) -> list[Metric]:
-        tx = self._store.view()
-        found: list[Metric] = []
-        for kind in _KINDS:
-            count = len(getattr(tx, kind))
-            found.append(GaugeMetricFamily(f"swarm_manager_{kind}_total", f"{kind}", count))
-        states = GaugeMetricFamily("swarm_manager_tasks_total", "tasks by state", labels=["state"])
-        _by_state(states, api.TaskState, (one.status.state for one in tx.tasks.find()))
-        nodes = GaugeMetricFamily("swarm_manager_nodes", "nodes by state", labels=["state"])
-        _by_state(nodes, api.NodeStatus.State, (one.status.state for one in tx.nodes.find()))
-        version = GaugeMetricFamily("swarm_store_version", "last transaction", self._store.version)
-        leader = GaugeMetricFamily("swarm_manager_leader", "whether this manager leads", 1)
-        return [*found, states, nodes, version, leader]
-
-
-def _by_state(family: GaugeMetricFamily, names: Any, values: Iterable[int]) -> None:
-    counts = dict.fromkeys(names.values(), 0)
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    for value, count in counts.items():
-        family.add_metric([names.Name(value).lower()], count)
 
 
 def _debug_app(loop: asyncio.AbstractEventLoop) -> _App:
