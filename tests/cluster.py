@@ -81,11 +81,11 @@ class RealNode:
     # Its commands.
 
     def argv(self, command: str = "run", *options: str) -> list[str]:
-        words = [sys.executable, "-m", "swarmd", command, f"--state-dir={self.state_dir}", *options]
+        words = [sys.executable, "-m", "swarmd", command, f"--state-dir={self.state_dir}"]
         if command in {"run", "start"}:
             words += [f"--listen-control-api={self.socket}", f"--listen-remote-api={self.remote}"]
             words += self.options
-        return words
+        return [*words, *options]
 
     def spawn(self) -> "subprocess.Popen[bytes]":
         """`swarmd run`, which may not become ready; its output goes to `log`."""
