@@ -1,11 +1,13 @@
 """Node calls."""
 
+from functools import partial
+
 from cryptography import x509
 
 from swarmd import api
 from swarmd.api import defaults, times
 from swarmd.errors import FailedPreconditionError, NotFoundError
-from swarmd.store import WriteTx, by
+from swarmd.store import ReadTx, WriteTx, by
 from workers.manager.control import filters
 from workers.manager.control.clusters import forget_expired
 from workers.manager.control.handlers import (
@@ -69,9 +71,22 @@ class Nodes(Handlers):
             node = tx.nodes.copy(request.node_id)
             self._check_removable(node, force=request.force)
             _refuse_certificate(tx, node, self._clock.now())
-            _orphan_tasks(tx, node.id, self._clock.now())
+            for task in _tasks_without_end(tx, node.id):
+                orphan(tx, task.id)
             tx.nodes.delete(node.id)
 
+        def orphan(tx: WriteTx, task_id: str) -> None:
+            task = tx.tasks.copy(task_id)
+            task.status.CopyFrom(orphaned)
+            tx.tasks.update(task)
+
+        view, orphaned = self._store.view(), _orphaned(self._clock.now())
+        node = view.nodes.get(request.node_id)
+        if node is not None:
+            # Most of them first, a few at a time: all at once can be more than a transaction takes.
+            self._check_removable(node, force=request.force)
+            tasks = _tasks_without_end(view, node.id)
+            await self._store.batch([partial(orphan, task_id=task.id) for task in tasks])
         await self._store.update(remove)
         return api.RemoveNodeResponse()
 
@@ -127,18 +142,18 @@ def _expiry(pem: bytes) -> float | None:
         return None
 
 
-def _orphan_tasks(tx: WriteTx, node_id: str, now: float) -> None:
-    """Nobody will tell any more how they fare; in the same transaction, so that none is missed."""
-    status = api.TaskStatus(
+def _orphaned(now: float) -> api.TaskStatus:
+    """Nobody will tell any more how they fare."""
+    return api.TaskStatus(
         timestamp=times.timestamp(now),
         state=api.TaskState.ORPHANED,
         message="Task belonged to a node that has been deleted",
     )
-    for found in tx.tasks.find(by.node(node_id)):
-        if found.status.state < api.TaskState.COMPLETE:
-            task = tx.tasks.copy(found.id)
-            task.status.CopyFrom(status)
-            tx.tasks.update(task)
+
+
+def _tasks_without_end(tx: ReadTx, node_id: str) -> list[api.Task]:
+    found = tx.tasks.find(by.node(node_id))
+    return [task for task in found if task.status.state < api.TaskState.COMPLETE]
 
 
 def _selected(node: api.Node, wanted: api.ListNodesRequest.Filters) -> bool:

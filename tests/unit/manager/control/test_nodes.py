@@ -225,6 +225,18 @@ async def test_a_removed_node_is_forgotten_a_week_after_its_certificate(
     assert [nodes[1].id] == list(refused)
 
 
+async def test_a_node_of_very_many_tasks_can_be_removed(
+    control: ControlServicer, store: Store, cluster: api.Cluster, down: api.Node
+) -> None:
+    big = api.TaskSpec(container=api.ContainerSpec(image="host", env=["A=" + 1000 * "x"]))
+    running = {"node_id": down.id, "state": State.RUNNING, "spec": big}
+    for _ in range(20):
+        await put(store, *(builders.task(**running) for _ in range(100)))
+    await control.RemoveNode(removal(down), None)
+    states = {task.status.state for task in store.view().tasks.find()}
+    assert ({State.ORPHANED}, None) == (states, store.view().nodes.get(down.id))
+
+
 async def test_tasks_of_a_removed_node_are_orphans(
     control: ControlServicer, store: Store, cluster: api.Cluster, down: api.Node
 ) -> None:
