@@ -38,6 +38,7 @@ class FakeDispatcher(DispatcherServicer):
         self.node = api.Node(id="node")
         self.period = 0.05
         self.refuse: SwarmError | None = None
+        self.hangs = False
         self.requests: list[api.SessionRequest] = []
         self.statuses: dict[str, list[api.TaskStatus]] = {}
         self.heartbeats = 0
@@ -101,6 +102,8 @@ class FakeDispatcher(DispatcherServicer):
 
     async def Heartbeat(self, request: Any, context: Any) -> api.HeartbeatResponse:  # noqa: N802
         self._check(request.session_id)
+        if self.hangs:
+            await asyncio.sleep(60)
         self.heartbeats += 1
         await self._notify()
         return api.HeartbeatResponse(period=times.duration(self.period))

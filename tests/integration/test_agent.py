@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,7 @@ from tests import builders
 from tests.fakes.dispatcher import FakeDispatcher, free_port, serving
 from tests.fakes.executor import FakeExecutor, Knobs
 from tests.unit.security.builders import node_of
+from workers.agent import session
 from workers.agent.__main__ import main, run_agent
 from workers.agent.executors.choose import Engines
 
@@ -270,7 +272,7 @@ async def test_managers_are_remembered_across_restarts(dispatcher, node, port) -
     peer = api.Peer(node_id="manager", addr=address)
     dispatcher.managers = [api.WeightedPeer(peer=peer, weight=10)]
     async with node.agent():
-        await dispatcher.wait(lambda: dispatcher.heartbeats > 0)
+        await until(node.state_dir.remotes.exists)
     expected = [{"node_id": "manager", "addr": address}]
     assert expected == json.loads(node.state_dir.remotes.read_text())
     node.addresses = ()
@@ -327,6 +329,25 @@ async def test_a_certificate_that_ran_out_is_named_in_the_log(dispatcher, node, 
         await until(lambda: "does not accept this node's certificate" in caplog.text)
     reasons = [getattr(record, "swarmd_fields", {}).get("reason") for record in caplog.records]
     assert any("ran out on" in str(reason) for reason in reasons)
+
+
+async def test_a_manager_that_hangs_is_given_up(dispatcher, node, port, monkeypatch) -> None:
+    monkeypatch.setattr(session, "RPC_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = f"127.0.0.1:{silent.getsockname()[1]}"
+        node.addresses = (hanging, f"127.0.0.1:{port}")
+        async with node.agent():
+            await beats(dispatcher)
+
+
+async def test_a_dispatcher_that_hangs_ends_the_session(dispatcher, node, monkeypatch) -> None:
+    monkeypatch.setattr(session, "RPC_SECONDS", 0.3)
+    async with node.agent():
+        await beats(dispatcher)
+        dispatcher.hangs = True
+        await dispatcher.wait(lambda: len(dispatcher.requests) > 1)
+        dispatcher.hangs = False
+        await beats(dispatcher)
 
 
 async def test_a_secret_reaches_the_task_that_names_it(dispatcher, node) -> None:

@@ -67,7 +67,8 @@ class Agent:
         self._reporter = reporter
         self._remotes = remotes
         self._peers = peers
-        self._saved_peers: list[Remote] = []
+        self._told_peers: list[Remote] = []
+        self._new_peers = asyncio.Event()
         self._clock = clock
         self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, random)
         self._quick = Backoff(_QUICK_RETRY_SECONDS, _QUICK_RETRY_SECONDS, random)
@@ -88,6 +89,7 @@ class Agent:
         """Keep a session with some manager, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._configure_engines())
+            group.create_task(self._save_peers())
             while True:
                 if not self._remotes.weights:
                     log.info("no manager is known yet")
@@ -169,16 +171,18 @@ class Agent:
         for remote, weight in told.items():
             self._remotes.observe(remote, weight)
         self._remotes.keep(told)
-        self._save_peers(sorted(told))
+        if sorted(told) != self._told_peers:
+            self._told_peers = sorted(told)
+            self._new_peers.set()
 
-    def _save_peers(self, peers: list[Remote]) -> None:
-        if peers == self._saved_peers:
-            return
-        try:
-            peers_file.save(self._peers, peers)
-            self._saved_peers = peers
-        except OSError as error:
-            log.warning("managers are not saved", extra=fields(file=self._peers, reason=error))
+    async def _save_peers(self) -> None:
+        while True:
+            await self._new_peers.wait()
+            self._new_peers.clear()
+            try:
+                await asyncio.to_thread(peers_file.save, self._peers, self._told_peers)
+            except OSError as error:
+                log.warning("managers are not saved", extra=fields(file=self._peers, reason=error))
 
     async def _configure_engines(self) -> None:
         while True:
@@ -198,7 +202,7 @@ async def _apart(coroutine: Coroutine[None, None, None]) -> None:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.gather(task, return_exceptions=True)  # how it ended is nobody's business now
         raise
     task.result()
 

@@ -140,7 +140,7 @@ class TaskManager:
             await asyncio.wait([self._operation])
         except asyncio.CancelledError:
             self._interrupt()
-            await asyncio.wait([self._operation])
+            await asyncio.gather(self._operation, return_exceptions=True)
             raise
         finally:
             finished, self._operation = self._operation, None

@@ -1,0 +1,105 @@
+"""How long an agent waits before it tries again."""
+
+import asyncio
+import itertools
+import random
+
+import pytest
+
+from swarmd import api
+from swarmd.errors import NotFoundError, SwarmError, UnavailableError
+from tests.fakes.clock import FakeClock
+from workers.agent.agent import Agent
+from workers.agent.remotes import Remote, Remotes
+from workers.agent.reporter import Reporter
+
+
+class Managers:
+    """None of them answers; remembers when each was tried."""
+
+    def __init__(self, clock: FakeClock, error: SwarmError) -> None:
+        self.clock = clock
+        self.error = error
+        self.tried: list[tuple[float, str]] = []
+
+    def dial(self, address: str):
+        self.tried.append((self.clock.monotonic(), address))
+        raise self.error
+
+
+async def describe() -> api.NodeDescription:
+    return api.NodeDescription()
+
+
+async def configure(node: api.Node) -> None:
+    pass
+
+
+async def tries(managers: Managers, remotes: Remotes, seconds: float, path) -> list[float]:
+    """When they were tried, with the pauses in between, over that many seconds."""
+    agent = Agent(
+        dial=managers.dial,
+        describe=describe,
+        configure=configure,
+        hear=lambda _: None,
+        tasks=None,
+        reporter=Reporter(managers.clock, random.Random(0)),
+        remotes=remotes,
+        peers=path,
+        clock=managers.clock,
+        random=random.Random(0),
+    )
+    running = asyncio.create_task(agent.run())
+    while True:
+        await managers.clock.wait_sleepers()
+        pause = managers.clock.next_deadline - managers.clock.monotonic()
+        if managers.clock.monotonic() + pause > seconds:
+            break
+        managers.clock.advance(seconds=pause)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    moments = [moment for moment, _ in managers.tried]
+    return [after - before for before, after in itertools.pairwise(moments)]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def remotes() -> Remotes:
+    return Remotes(random.Random(0), [Remote("m", "10.0.0.1:4242")])
+
+
+async def test_a_lost_manager_is_tried_quickly_at_first_then_patiently(
+    clock, remotes, tmp_path
+) -> None:
+    pauses = await tries(Managers(clock, UnavailableError("gone")), remotes, 120, tmp_path / "s")
+    assert all(0.1 <= pause <= 0.2 for pause in pauses[:15])
+    assert all(4 <= pause <= 8.0001 for pause in pauses[-5:])
+
+
+async def test_a_removed_node_is_patient_from_the_start(clock, remotes, tmp_path) -> None:
+    managers = Managers(clock, NotFoundError("node", "n"))
+    assert len(await tries(managers, remotes, 60, tmp_path / "s")) < 20
+
+
+async def test_every_manager_is_tried(clock, tmp_path) -> None:
+    remotes = Remotes(random.Random(0), [Remote(each, f"{each}:4242") for each in "abc"])
+    managers = Managers(clock, UnavailableError("gone"))
+    await tries(managers, remotes, 30, tmp_path / "s")
+    assert {"a:4242", "b:4242", "c:4242"} == {address for _, address in managers.tried}
+
+
+async def test_without_a_manager_it_waits_for_one(clock, tmp_path) -> None:
+    remotes = Remotes(random.Random(0))
+    managers = Managers(clock, UnavailableError("gone"))
+    running = asyncio.create_task(tries(managers, remotes, 1, tmp_path / "s"))
+    await asyncio.sleep(0)
+    remotes.prefer(["127.0.0.1:4242"])
+    await running
+    assert {"127.0.0.1:4242"} == {address for _, address in managers.tried}
