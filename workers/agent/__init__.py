@@ -9,6 +9,7 @@
     executors      the engines, and which of them runs a task
     statuses       a new status goes to task_db (task_file) first, then to the reporter
     reporter       the newest status of each task, in batches, to the dispatcher
+    log_publisher  what tasks print, to the subscribers that a manager names
 
     description    what this node is: platform, resources, engines
     templates      fills in {{.Service.Name}} and kin; template_syntax reads Go's templates (pure)

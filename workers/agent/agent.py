@@ -25,6 +25,7 @@ from swarmd.errors import (
 )
 from swarmd.logs import fields, get_logger
 from workers.agent import peers_file
+from workers.agent.log_publisher import LogPublisher
 from workers.agent.remotes import BAD, GOOD, Remote, Remotes
 from workers.agent.reporter import Reporter
 from workers.agent.session import Session, first_error
@@ -70,6 +71,7 @@ class Agent:
         self._told_peers: list[Remote] = []
         self._new_peers = asyncio.Event()
         self._clock = clock
+        self._random = random
         self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, random)
         self._quick = Backoff(_QUICK_RETRY_SECONDS, _QUICK_RETRY_SECONDS, random)
         self._quick_retries = _QUICK_RETRIES
@@ -107,11 +109,13 @@ class Agent:
         description = await self._describe()
         async with self._dial(remote.addr) as channel:
             session = Session(channel, self._clock)
+            logs = LogPublisher(channel, self._tasks, self._clock, self._random)
             first = await session.register(description, self._session_id)
             self._begin(session, remote)
             self._take_message(first)
             try:
                 async with asyncio.TaskGroup() as group:
+                    group.create_task(logs.run())
                     group.create_task(self._watch_description(description))
                     group.create_task(
                         session.run(self._take_message, self._tasks.take, self._reporter)

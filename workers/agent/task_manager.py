@@ -65,6 +65,8 @@ class TaskManager:
         self._interrupted = False
         self._controller_is_behind = False
         self._leaving = False
+        self._prepared = asyncio.Event()
+        self._note_prepared()
 
     @property
     def task(self) -> api.Task:
@@ -94,8 +96,13 @@ class TaskManager:
     def leave(self) -> None:
         """The task is not assigned any more: shut it down, remove it, and let `run` end."""
         self._leaving = True
+        self._prepared.set()
         self._changed.set()
         self._interrupt()
+
+    async def wait_prepared(self) -> None:
+        """Return once there is something on this host to look at, or there never will be."""
+        await self._prepared.wait()
 
     async def run(self) -> None:
         """Until the task left this host; when cancelled, it goes on without us."""
@@ -263,8 +270,13 @@ class TaskManager:
         status.timestamp.CopyFrom(times.timestamp(self._clock.now()))
         log.debug("task state", extra=self._fields(now=tasks.state_name(state)))
         self._status = status
+        self._note_prepared()
         if not self._leaving:
             self._statuses.record(self._task.id, status)
+
+    def _note_prepared(self) -> None:
+        if self._status.state > api.TaskState.PREPARING:
+            self._prepared.set()
 
     async def _remove(self) -> None:
         """Shut it down where it runs, and remove all of it, trying until that works."""

@@ -6,7 +6,7 @@ forgotten: an agent that dies in between carries on with that.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -60,6 +60,7 @@ class TaskSet:
         self._managers: dict[str, TaskManager] = {}
         self._leaving: dict[str, TaskManager] = {}
         self._again: dict[str, api.Task] = {}  # assigned again while they leave
+        self._one_more = asyncio.Event()  # another one each time it was set
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -86,6 +87,30 @@ class TaskSet:
     def states(self) -> Counter[int]:
         """How many tasks are in each state."""
         return Counter(manager.status.state for manager in self._managers.values())
+
+    def assigned(self) -> list[api.Task]:
+        """The tasks that are assigned now."""
+        return [manager.task for manager in self._managers.values()]
+
+    async def wait_assigned(self) -> None:
+        """Return when one more is assigned."""
+        await self._one_more.wait()
+
+    async def output(
+        self, task_id: str, options: api.LogSubscriptionOptions
+    ) -> AsyncGenerator[api.LogMessage, None]:
+        """What a task printed; one that is followed is waited for. Nothing for a stranger."""
+        manager = self._managers.get(task_id)
+        if manager is None:
+            return
+        if options.follow:
+            await manager.wait_prepared()
+        controller = self._controller(manager.task, Call.WAIT)
+        try:
+            async for message in controller.logs(options):
+                yield message
+        finally:
+            await controller.close()
 
     def _adopt(self, records: Iterable[Record]) -> None:
         for record in records:
@@ -134,6 +159,8 @@ class TaskSet:
             random=self._random,
         )
         self._group.create_task(self._look_after(manager))
+        self._one_more.set()
+        self._one_more = asyncio.Event()
         return manager
 
     async def _look_after(self, manager: TaskManager) -> None:
