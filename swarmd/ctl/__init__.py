@@ -12,6 +12,7 @@
     service_mounts.py   … and into its mounts (pure)
     references.py       … and into references to secrets and configs
     service_page.py     a service as `inspect` shows it (pure)
+    service_logs.py     what tasks print, for service logs and task logs
     converge.py         wait until a service is as it was asked for, and show how far it is
 
 Commands, flags and aliases are those of the Go program, and more.

@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-_ALIASES: Final = {"rm": "remove", "svc": "service", "list": "ls"}
+_ALIASES: Final = {"rm": "remove", "svc": "service", "list": "ls", "log": "logs"}
 
 
 class AliasedGroup(click.Group):

@@ -18,6 +18,7 @@ from grpc import aio
 
 from swarmd.api.protos.ca_pb2_grpc import CAStub
 from swarmd.api.protos.control_pb2_grpc import ControlStub
+from swarmd.api.protos.logbroker_pb2_grpc import LogsStub
 from swarmd.api.protos.watch_pb2_grpc import WatchStub
 from swarmd.config import DEFAULT_CONTROL_SOCKET
 from swarmd.errors import SwarmError
@@ -46,7 +47,7 @@ class _Timed:
 
 
 class Control:
-    """The APIs of one manager, over its control socket; every call but `watch` has a deadline."""
+    """The APIs of one manager, over its control socket; `watch` and `logs` have no deadline."""
 
     def __init__(self, channel: aio.Channel, settings: Settings) -> None:
         self.settings = settings
@@ -54,6 +55,7 @@ class Control:
         self.api: Any = _Timed(ControlStub(channel))
         self.ca: Any = _Timed(CAStub(channel))
         self.watch: Any = WatchStub(channel)
+        self.logs: Any = LogsStub(channel)
 
 
 def with_control(

@@ -12,6 +12,7 @@ from swarmd.ctl.output import format_option, quiet_option, show_json, show_page,
 from swarmd.ctl.references import add_references, drop_references
 from swarmd.ctl.resolve import list_all, resolve
 from swarmd.ctl.service_flags import create_options, update_options
+from swarmd.ctl.service_logs import logs_options, show_logs
 from swarmd.ctl.service_page import page, replicas
 from swarmd.ctl.service_spec import merge, new_spec
 from swarmd.ctl.task import show_tasks
@@ -136,3 +137,12 @@ async def remove(control: Control, names: tuple[str, ...]) -> None:
         found = await resolve(control, "service", name)
         await control.api.RemoveService(api.RemoveServiceRequest(service_id=found.id))
         click.echo(found.id)
+
+
+@service.command()
+@click.argument("names", metavar="SERVICE...", nargs=-1, required=True)
+@logs_options
+@with_control
+async def logs(control: Control, names: tuple[str, ...], **flags: Any) -> int:
+    """Show what the tasks of services print"""
+    return await show_logs(control, "service", names, **flags)

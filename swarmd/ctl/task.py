@@ -18,6 +18,7 @@ from swarmd.ctl.output import (
     state,
 )
 from swarmd.ctl.resolve import Names, list_all, name_of, resolve
+from swarmd.ctl.service_logs import logs_options, show_logs
 
 _State = api.TaskState
 _SHOWN_ERROR = 60
@@ -158,3 +159,12 @@ async def remove(control: Control, names: tuple[str, ...]) -> None:
         found = await resolve(control, "task", name)
         await control.api.RemoveTask(api.RemoveTaskRequest(task_id=found.id))
         click.echo(found.id)
+
+
+@task.command()
+@click.argument("names", metavar="TASK...", nargs=-1, required=True)
+@logs_options
+@with_control
+async def logs(control: Control, names: tuple[str, ...], **flags: Any) -> int:
+    """Show what tasks print"""
+    return await show_logs(control, "task", names, **flags)
