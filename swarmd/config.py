@@ -1,7 +1,7 @@
 """NodeConfig: what one node was told, built once from flags, environment and file."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,7 +24,9 @@ class NodeConfig:
     listen_metrics: str = ""
     listen_debug: str = ""
     join_addr: str = ""
-    join_token: str = ""
+    join_token: str = field(default="", repr=False)
+    availability: str = "active"
+    label: tuple[str, ...] = ()
     engine_addr: tuple[str, ...] = ()
     generic_node_resources: str = ""
     force_new_cluster: bool = False
@@ -32,7 +34,7 @@ class NodeConfig:
     election_tick: float = 10.0
     external_ca: tuple[str, ...] = ()
     autolock: bool = False
-    unlock_key: str = ""
+    unlock_key: str = field(default="", repr=False)
 
     def to_json(self) -> str:
         """One line, for the pipe to a worker. Never log it: it can hold a token and a key."""
@@ -44,6 +46,6 @@ class NodeConfig:
         fields: dict[str, Any] = json.loads(text)
         for name in ("state_dir", "listen_control_api"):
             fields[name] = Path(fields[name])
-        for name in ("engine_addr", "external_ca"):
+        for name in ("engine_addr", "external_ca", "label"):
             fields[name] = tuple(fields[name])
         return cls(**fields)

@@ -33,6 +33,11 @@ class StateDir:
         return self.root / "state.json"
 
     @property
+    def join_settings(self) -> Path:
+        """Which cluster to join and with which token, until that is done: in no process list."""
+        return self.root / "join.json"
+
+    @property
     def root_ca(self) -> Path:
         return self.root / "certificates" / "swarm-root-ca.crt"
 

@@ -3,6 +3,8 @@
 main.py              the click group, and run: options to NodeConfig, then the node
 options.py           every option of a node: flag, SWARMD_* variable, key of the TOML file
 service.py           start, stop, restart, reload
+membership.py        join, leave
+join_settings.py     what join was told, until the node has joined
 logs.py              what they logged
 supervisord.py       the supervisord that runs swarmd: its configuration file, its XML-RPC
 status.py            what runs, in what state, as a table or JSON

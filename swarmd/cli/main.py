@@ -9,9 +9,12 @@ import click
 from click.core import ParameterSource
 
 from swarmd import __version__
+from swarmd.cli.join_settings import with_join_settings
 from swarmd.cli.options import node_config, node_options, with_live_changes
 
 _LATE: Final = {
+    "join": "swarmd.cli.membership",
+    "leave": "swarmd.cli.membership",
     "logs": "swarmd.cli.logs",
     "reload": "swarmd.cli.service",
     "restart": "swarmd.cli.service",
@@ -72,5 +75,5 @@ def _run(ctx: click.Context, values: dict[str, Any]) -> None:
     # Here, and not above: the other commands have no use for the parent's code.
     from swarmd.node import run_node  # noqa: PLC0415
 
-    config = node_config(values)
+    config = with_join_settings(node_config(values))
     sys.exit(asyncio.run(run_node(config, reload=lambda: with_live_changes(config, ctx))))

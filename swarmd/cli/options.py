@@ -25,10 +25,8 @@ from swarmd.config import (
 from swarmd.logs import LEVELS
 
 DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
-_MANY: Final = frozenset({"engine_addr", "external_ca"})
+_MANY: Final = frozenset({"engine_addr", "external_ca", "label"})
 _NOT_YET: Final = {
-    "join_addr": "joining another cluster",
-    "join_token": "joining another cluster",
     "external_ca": "an external CA",
     "autolock": "autolock",
     "unlock_key": "autolock",
@@ -94,6 +92,15 @@ def _read_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> 
     if path is not None:
         ctx.default_map = read_config_file(path)
     return path
+
+
+def _check_labels(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    for label in value:
+        if not re.fullmatch(r"[^\s=]+(=\S*)?", label):
+            raise click.BadParameter(f"{label!r} is not key=value without spaces", ctx, param)
+    return value
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
@@ -168,8 +175,26 @@ _NODE_OPTIONS: Final = (
         default="",
         help='Resources of this node that services may reserve, as "fpga=2,gpu=UUID1,gpu=UUID2".',
     ),
+    _option(
+        "--label",
+        multiple=True,
+        callback=_check_labels,
+        help="Label key=value of this node, for constraints on engine.labels.key. May repeat.",
+    ),
     _option("--join-addr", default="", help="Join the cluster of the manager at this address."),
-    _option("--join-token", default="", help="Token of the cluster to join."),
+    _option("--join-token", default="", help="Token of the cluster to join; all users can see it."),
+    _option(
+        "--join-token-file",
+        type=click.Path(dir_okay=False, allow_dash=True),
+        help="Read the token from this file, or from standard input (-).",
+    ),
+    _option(
+        "--availability",
+        type=click.Choice(("active", "pause", "drain"), case_sensitive=False),
+        default="active",
+        show_default=True,
+        help="Whether a node that joins gets tasks at once.",
+    ),
     _option("--force-new-cluster", is_flag=True, help="Make a cluster of this manager alone."),
     _option(
         "--heartbeat-tick",
@@ -207,7 +232,26 @@ def node_config(values: Mapping[str, Any]) -> NodeConfig:
             raise click.UsageError(message)
     if values["election_tick"] <= values["heartbeat_tick"]:
         raise click.UsageError("--election-tick must be more than --heartbeat-tick.")
-    return NodeConfig(**{name: values[name] for name in NodeConfig.__dataclass_fields__})
+    given = {name: values[name] for name in NodeConfig.__dataclass_fields__}
+    return NodeConfig(**{**given, "join_token": _join_token(values)})
+
+
+def _join_token(values: Mapping[str, Any]) -> str:
+    """The token from where it was given; raises click.UsageError where no address goes with it."""
+    address, token, path = (values[name] for name in ("join_addr", "join_token", "join_token_file"))
+    if token and path:
+        raise click.UsageError("--join-token and --join-token-file exclude each other.")
+    if path:
+        try:
+            with click.open_file(path) as file:
+                token = file.read().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"--join-token-file: {error}") from error
+    if bool(address) != bool(token):
+        raise click.UsageError("--join-addr and a join token go together: give both.")
+    if address:
+        Address().convert(address, None, None)
+    return str(token)
 
 
 def with_live_changes(config: NodeConfig, ctx: click.Context) -> NodeConfig:

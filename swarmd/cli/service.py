@@ -6,13 +6,14 @@ import signal
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from swarmd.cli import supervisord as sv
+from swarmd.cli.join_settings import VARIABLES, JoinSettings
 from swarmd.cli.logs import last_lines, log_path
 from swarmd.cli.node_report import NodeReport
 from swarmd.cli.options import (
@@ -22,6 +23,7 @@ from swarmd.cli.options import (
     node_config,
     node_options,
 )
+from swarmd.config import NodeConfig
 from swarmd.errors import ExitStatus, UnavailableError
 from swarmd.state_dir import StateDir
 
@@ -29,7 +31,7 @@ _POLL_SECONDS: Final = 0.05
 _ENDED: Final = frozenset({"FATAL", "EXITED", "STOPPED", "UNKNOWN"})
 
 
-def _timeout_option(seconds: float, what: str) -> Callable[[Any], Any]:
+def timeout_option(seconds: float, what: str) -> Callable[[Any], Any]:
     return click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
@@ -41,14 +43,15 @@ def _timeout_option(seconds: float, what: str) -> Callable[[Any], Any]:
 
 @click.command()
 @node_options
-@_timeout_option(60, "the node is ready")
+@timeout_option(60, "the node is ready")
 @click.pass_context
 def start(ctx: click.Context, /, timeout: float, **values: Any) -> None:
     """Start the node under supervisord, and wait until it is ready.
 
     Takes the options of `swarmd run`. A second start says that the node runs already.
     """
-    state_dir = StateDir(node_config(values).state_dir)
+    config = node_config(values)
+    state_dir = StateDir(config.state_dir)
     report = NodeReport.read(state_dir)
     if report.ready:
         click.echo(f"swarmd runs already: pid {report.pid}, node {report.facts.get('node_id')}")
@@ -56,20 +59,30 @@ def start(ctx: click.Context, /, timeout: float, **values: Any) -> None:
     supervisord = sv.Supervisord(sv.socket_path(state_dir))
     try:
         if not report.alive:
-            _start(supervisord, state_dir, environment(ctx))
+            start_node(supervisord, state_dir, kept_options(config, environment(ctx)))
     except (UnavailableError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    _wait_ready(supervisord, state_dir, timeout)
+    wait_ready(supervisord, state_dir, timeout)
 
 
-def _start(supervisord: sv.Supervisord, state_dir: StateDir, variables: dict[str, str]) -> None:
+def kept_options(config: NodeConfig, variables: Mapping[str, str]) -> dict[str, str]:
+    """The options for supervisord.conf: those about joining go into a file of their own.
+
+    What the --config file says stays there. Raises OSError.
+    """
+    if config.join_addr and not VARIABLES.isdisjoint(variables):
+        JoinSettings.of(config).save(StateDir(config.state_dir))
+    return {name: value for name, value in variables.items() if name not in VARIABLES}
+
+
+def start_node(supervisord: sv.Supervisord, state_dir: StateDir, variables: dict[str, str]) -> None:
     if supervisord.answers():
         sv.start_program(supervisord, state_dir, variables)
     else:
         sv.launch(state_dir, variables)
 
 
-def _wait_ready(supervisord: sv.Supervisord, state_dir: StateDir, timeout: float) -> None:
+def wait_ready(supervisord: sv.Supervisord, state_dir: StateDir, timeout: float) -> None:
     begin = time.monotonic()
     progress = _Progress("starting swarmd")
     while time.monotonic() < begin + timeout:
@@ -110,7 +123,7 @@ def _refuse_ended(supervisord: sv.Supervisord, state_dir: StateDir, progress: "_
 @CONFIG_OPTION
 @STATE_DIR_OPTION
 @click.option("--tasks", is_flag=True, help="Stop this node's tasks too; without it they go on.")
-@_timeout_option(60, "it has stopped")
+@timeout_option(60, "it has stopped")
 def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> None:  # noqa: ARG001
     """Stop the node cleanly, and wait until it has stopped.
 
@@ -119,10 +132,10 @@ def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> N
     place = StateDir(state_dir)
     deadline = time.monotonic() + timeout
     try:
-        ran = _stop_node(place, deadline)
-        left = _stop_tasks(place, deadline) if tasks else _count_tasks(place)
+        ran = stop_node(place, deadline)
+        left = stop_tasks(place, deadline) if tasks else _count_tasks(place)
         if not left:
-            _end_supervisords(place, deadline)
+            end_supervisords(place, deadline)
     except (UnavailableError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo("swarmd is stopped" if ran else "swarmd is not running")
@@ -132,7 +145,7 @@ def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> N
         )
 
 
-def _stop_node(place: StateDir, deadline: float) -> bool:
+def stop_node(place: StateDir, deadline: float) -> bool:
     """Whether one ran; returns when it has ended."""
     supervisord = sv.Supervisord(sv.socket_path(place))
     report = NodeReport.read(place)
@@ -169,7 +182,7 @@ def _count_tasks(place: StateDir) -> int:
     return sum(info["statename"] in running for info in infos)
 
 
-def _stop_tasks(place: StateDir, deadline: float) -> int:
+def stop_tasks(place: StateDir, deadline: float) -> int:
     for supervisord in _supervisords(place):
         try:
             supervisord.call("swarmd.stopAllTasks")
@@ -180,7 +193,7 @@ def _stop_tasks(place: StateDir, deadline: float) -> int:
     return 0
 
 
-def _end_supervisords(place: StateDir, deadline: float) -> None:
+def end_supervisords(place: StateDir, deadline: float) -> None:
     """End the supervisords that were put in the background here: nothing is left for them to do."""
     for supervisord in _supervisords(place):
         conf = supervisord.conf()
@@ -196,7 +209,7 @@ def _is_gone(supervisord: sv.Supervisord) -> bool:
 @click.command()
 @CONFIG_OPTION
 @STATE_DIR_OPTION
-@_timeout_option(60, "the node is ready again")
+@timeout_option(60, "the node is ready again")
 def restart(config: Path | None, state_dir: Path, timeout: float) -> None:  # noqa: ARG001
     """Stop the node and start it again, with the options it was started with; its tasks go on."""
     place = StateDir(state_dir)
@@ -205,11 +218,11 @@ def restart(config: Path | None, state_dir: Path, timeout: float) -> None:  # no
         if not supervisord.answers():
             message = f"no supervisord runs swarmd for {state_dir}: `swarmd start` starts one"
             raise click.ClickException(message)
-        _stop_node(place, time.monotonic() + timeout)
+        stop_node(place, time.monotonic() + timeout)
         supervisord.call("supervisor.startProcess", sv.PROGRAM, False)
     except (UnavailableError, OSError, xmlrpc.client.Fault) as error:
         raise click.ClickException(str(error)) from error
-    _wait_ready(supervisord, place, timeout)
+    wait_ready(supervisord, place, timeout)
 
 
 @click.command()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from supervisor import datatypes
 from supervisor.xmlrpc import SupervisorTransport
 
 from swarmd.cli.options import without_options
@@ -78,6 +79,15 @@ def _quoted(text: str) -> str:
         )
         raise click.UsageError(message)
     return _literal(text)
+
+
+def options_before(state_dir: StateDir) -> dict[str, str]:
+    """The SWARMD_* options of the last start, as its configuration file has them; or none."""
+    conf = configparser.RawConfigParser()
+    conf.read(conf_path(state_dir))
+    text = conf.get(f"program:{PROGRAM}", "environment", fallback="")
+    found = datatypes.dict_of_key_value_pairs(text).items()
+    return {name: value.replace("%%", "%") for name, value in found}
 
 
 @dataclass(frozen=True, slots=True)

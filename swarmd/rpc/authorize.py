@@ -74,7 +74,14 @@ class Authorizer:
                 f"permission denied: this call needs {wanted}, and node {shown.node_id}"
                 f" is {shown.role}"
             )
-        return Caller(shown.node_id, shown.role, shown.cluster_id, peer.remote_addr, local=False)
+        return Caller(
+            shown.node_id,
+            shown.role,
+            shown.cluster_id,
+            peer.remote_addr,
+            local=False,
+            reached_host=peer.reached_host,
+        )
 
     def _objection(self, shown: Identity | None) -> str:
         if shown is None:

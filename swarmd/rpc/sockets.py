@@ -59,6 +59,24 @@ def remove_control(path: Path, listener: socket.socket) -> None:
         path.unlink(missing_ok=True)
 
 
+def join_host_port(host: str, port: int) -> str:
+    """HOST:PORT, or [HOST]:PORT for IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def default_route_host() -> str:
+    """The address that this host shows to the world; empty where it has no route to it."""
+    for family, somewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((somewhere, 9))  # sends nothing: only the route is looked up
+                host: str = probe.getsockname()[0]
+                return host
+        except OSError:
+            continue
+    return ""
+
+
 def _listen(listener: socket.socket, name: object, shown: str) -> socket.socket:
     try:
         listener.bind(name)  # type: ignore[arg-type]

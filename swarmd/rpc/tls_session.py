@@ -44,11 +44,12 @@ class TlsSession(asyncio.BufferedProtocol):
         self._settled = False
         self._closed = False
         self._server: asyncio.Transport | None = None
-        self.remote_addr = ""
+        self.remote_addr = self._reached_host = ""
 
     def peer(self, now: float) -> Peer:
         """What the client proved; to be asked after the handshake only."""
-        return Peer(identity_shown(self._tls, now), self.remote_addr, self._local)
+        shown = identity_shown(self._tls, now)
+        return Peer(shown, self.remote_addr, self._local, self._reached_host)
 
     def join(self, server: asyncio.Transport) -> None:
         """Pass on what came meanwhile, and from now on everything, both ways."""
@@ -87,6 +88,8 @@ class TlsSession(asyncio.BufferedProtocol):
         self.transport = transport
         address = transport.get_extra_info("peername")
         self.remote_addr = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else ""
+        own = transport.get_extra_info("sockname")
+        self._reached_host = own[0] if isinstance(own, tuple) else ""
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         return _BUFFER

@@ -31,6 +31,8 @@ class Caller:
     cluster_id: str
     remote_addr: str
     local: bool
+    reached_host: str = ""
+    """The address of this host by which the caller came; empty on the control socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,4 @@ class Peer:
     identity: Identity | None
     remote_addr: str
     local: bool
+    reached_host: str = ""

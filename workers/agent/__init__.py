@@ -11,6 +11,8 @@
     reporter       the newest status of each task, in batches, to the dispatcher
     log_publisher  what tasks print, to the subscribers that a manager names
 
+    enrollment     the first certificate, with a join token
+    renewal        each later one, in time; dialer uses the newest
     description    what this node is: platform, resources, engines
     templates      fills in {{.Service.Name}} and kin; template_syntax reads Go's templates (pure)
     remotes        which manager to try; peers_file remembers them

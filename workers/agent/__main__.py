@@ -6,26 +6,37 @@ next agent adopts them.
 
 import asyncio
 import random
+from dataclasses import asdict
+from functools import partial
 from random import Random
 from typing import Final
-
-from grpc import aio
 
 from swarmd import api
 from swarmd.api import tasks as task_names
 from swarmd.clock import Clock, SystemClock
-from swarmd.errors import CorruptStateError, UnauthenticatedError
-from swarmd.ipc.messages import CertificateRenewed, Managers, Ready, Status
+from swarmd.config import NodeConfig
+from swarmd.ipc.messages import (
+    MANAGER,
+    WORKER,
+    CertificateRenewed,
+    Managers,
+    NodeChanged,
+    Ready,
+    Status,
+)
 from swarmd.ipc.parent_link import ParentLink
 from swarmd.logs import fields, get_logger
-from swarmd.rpc.channel import dial_manager
+from swarmd.security import identity
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from workers.agent import description, peers_file
 from workers.agent.agent import Agent
 from workers.agent.description import Describer
+from workers.agent.dialer import Dialer
+from workers.agent.enrollment import enroll
 from workers.agent.executors.choose import Engines, choose_engines
 from workers.agent.remotes import Remote, Remotes
+from workers.agent.renewal import Renewal
 from workers.agent.reporter import Reporter
 from workers.agent.task_db import TaskDb
 from workers.agent.task_set import TaskSet
@@ -36,45 +47,64 @@ log = get_logger(__name__)
 _STATUS_SECONDS: Final = 1.0
 
 
-class Dialer:
-    """Dials managers with the certificates that are on disk, read again when they are renewed."""
-
-    def __init__(self, state_dir: StateDir, clock: Clock) -> None:
-        """Raises CorruptStateError where they are not sound."""
-        self._clock = clock
-        self._state_dir = state_dir
-        self.certificates = NodeCertificates.load(state_dir)
-
-    def dial(self, address: str) -> aio.Channel:
-        """A channel to a manager; raises UnauthenticatedError when the certificate ran out."""
-        if self.certificates.expired(self._clock.now()):
-            end = f"{self.certificates.not_after:%Y-%m-%d %H:%M} UTC"
-            raise UnauthenticatedError(f"this node's certificate ran out on {end}")
-        return dial_manager(address, self.certificates)
-
-    async def renew(self) -> None:
-        """Use the new files; a pair that does not fit is passed over, as one is half written."""
-        try:
-            self.certificates = await asyncio.to_thread(NodeCertificates.load, self._state_dir)
-        except CorruptStateError as error:
-            log.warning("keeping the earlier certificates", extra=fields(reason=error))
-
-
 async def main(link: ParentLink) -> None:
     """Be this node's agent until cancelled."""
     clock, chance = SystemClock(), random.SystemRandom()
     state_dir = StateDir(link.config.state_dir)
     engines = choose_engines(link.config.engine_addr, state_dir, clock, chance)
+    await join(link, clock, chance)
     await run_agent(link, engines, clock, chance)
+
+
+async def join(link: ParentLink, clock: Clock, chance: Random) -> None:
+    """Get this node its certificate, where it has none or one that ran out; raises CannotBootError.
+
+    One that has a certificate is of a cluster already: what it was told of joining is passed over.
+    """
+    config, state_dir = link.config, StateDir(link.config.state_dir)
+    if NodeCertificates.exist(state_dir):
+        shown = await asyncio.to_thread(NodeCertificates.load, state_dir)
+        if not (shown.expired(clock.now()) and config.join_token):
+            return
+        log.warning(
+            "this node's certificate ran out: it joins again", extra=fields(**asdict(who(shown)))
+        )
+    elif not config.join_addr:
+        return
+    await enroll(config, state_dir, clock, chance)
+    state_dir.join_settings.unlink(missing_ok=True)  # a token is kept no longer than needed
+
+
+def who(certificates: NodeCertificates) -> NodeChanged:
+    """What the parent is told of this node."""
+    shown = certificates.identity
+    role = MANAGER if shown.role == identity.MANAGER else WORKER
+    return NodeChanged(shown.node_id, shown.cluster_id, role)
+
+
+def known_managers(config: NodeConfig, state_dir: StateDir) -> list[Remote]:
+    """Those of the last session, and the one that it was told to join by."""
+    known = peers_file.load(state_dir.remotes)
+    if config.join_addr and config.join_addr not in {remote.addr for remote in known}:
+        known.append(Remote("", config.join_addr))
+    return known
 
 
 async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Random) -> None:
     """Be this node's agent, on these engines, until cancelled."""
     config, state_dir = link.config, StateDir(link.config.state_dir)
     dialer = Dialer(state_dir, clock)
+    link.report(who(dialer.certificates))
     describer = Describer(config, engines.describe)
-    known = peers_file.load(state_dir.remotes)
-    remotes = Remotes(chance, known or [Remote("", config.join_addr)] * bool(config.join_addr))
+    remotes = Remotes(chance, known_managers(config, state_dir))
+    renewal = Renewal(
+        dialer=dialer,
+        remotes=remotes,
+        rejoin=partial(enroll, config, state_dir, clock, chance) if config.join_token else None,
+        renewed=lambda: link.report(CertificateRenewed()),
+        clock=clock,
+        random=chance,
+    )
     reporter = Reporter(clock, chance)
     await engines.configure(_this_node(dialer, config.hostname))
     async with (
@@ -96,6 +126,7 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
             dial=dialer.dial,
             describe=describer.describe,
             configure=engines.configure,
+            hear=renewal.hear,
             tasks=tasks,
             reporter=reporter,
             remotes=remotes,
@@ -104,6 +135,7 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
             random=chance,
         )
         group.create_task(tasks.run())
+        group.create_task(renewal.run())
         group.create_task(_follow(link, remotes, dialer))
         group.create_task(_say_status(link, agent, tasks, engines, clock))
         group.create_task(agent.run())
@@ -123,7 +155,7 @@ async def _follow(link: ParentLink, remotes: Remotes, dialer: Dialer) -> None:
         if isinstance(message, Managers):
             remotes.prefer(message.addrs)
         elif isinstance(message, CertificateRenewed):
-            await dialer.renew()
+            await dialer.reload()
 
 
 async def _say_status(

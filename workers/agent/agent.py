@@ -54,6 +54,7 @@ class Agent:
         dial: Callable[[str], aio.Channel],
         describe: Callable[[], Awaitable[api.NodeDescription]],
         configure: Callable[[api.Node], Awaitable[None]],
+        hear: Callable[[api.SessionMessage], None],
         tasks: TaskSet,
         reporter: Reporter,
         remotes: Remotes,
@@ -64,6 +65,7 @@ class Agent:
         self._dial = dial
         self._describe = describe
         self._configure = configure
+        self._hear = hear
         self._tasks = tasks
         self._reporter = reporter
         self._remotes = remotes
@@ -162,6 +164,7 @@ class Agent:
         """Learn of managers and of this node. Network keys are for overlay networks only."""
         if message.managers:
             self._take_managers(message)
+        self._hear(message)
         if message.HasField("node") and not _same(message.node, self._node):
             self._node = message.node
             self._new_node.set()

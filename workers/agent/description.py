@@ -23,6 +23,7 @@ class Describer:
     ) -> None:
         """Raises CannotBootError where --generic-node-resources cannot be read."""
         self._hostname = config.hostname
+        self._labels = dict(label.partition("=")[::2] for label in config.label)
         self._generic = _generic(config.generic_node_resources)
         self._add_engines = add_engines
 
@@ -31,6 +32,7 @@ class Describer:
         description = of_host(self._hostname)
         description.resources.generic.extend(self._generic)
         await self._add_engines(description)
+        description.engine.labels.update(self._labels)
         return description
 
 

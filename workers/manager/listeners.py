@@ -22,7 +22,7 @@ class Services:
 
     def __init__(self, store: Store, clock: Clock, random: Random, node_id: str) -> None:
         signer = Signer(store, clock, random)
-        dispatcher = Dispatcher(store, clock, random, node_id)
+        self.dispatcher = Dispatcher(store, clock, random, node_id)
         self.status = ManagerStatus(store, node_id)
         health = HealthServicer()
         health.set(RAFT, serving=True)
@@ -30,8 +30,8 @@ class Services:
             ControlServicer(store, clock, random, self.status, is_dirty),
             WatchServicer(store),
             CAServer(store, signer, random),
-            dispatcher,
+            self.dispatcher,
             health,
             LogBroker(store, clock, random),
         )
-        self.leading: Sequence[Component] = (self.status, signer, dispatcher)
+        self.leading: Sequence[Component] = (self.status, signer, self.dispatcher)

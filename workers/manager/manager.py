@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from random import Random
+from typing import Final
 
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.server import make_server
+from swarmd.rpc.sockets import default_route_host, join_host_port
 from swarmd.security.certificates import NodeCertificates
 from swarmd.security.identity import Identity
 from swarmd.state_dir import StateDir
@@ -21,6 +23,7 @@ from workers.manager.listeners import Services
 from workers.manager.observability import Observability
 
 log = get_logger(__name__)
+_EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  compared, not bound
 
 
 class Manager:
@@ -63,6 +66,8 @@ class Manager:
         port = server.listen_remote(self._config.listen_remote_api)
         address = reachable_address(self._config, port)
         services.status.address = address
+        if listens_everywhere(self._config):
+            services.dispatcher.reached_port = port
         leadership = Leadership(
             self._lease,
             lambda: leader_components(self._store, self._clock, self._random, *services.leading),
@@ -75,20 +80,26 @@ class Manager:
                 "manager serves",
                 extra=fields(control=self._config.listen_control_api, remote=address),
             )
-            serving(address)
+            near = listens_everywhere(self._config)
+            serving(join_host_port("127.0.0.1", port) if near else address)
+
+
+def listens_everywhere(config: NodeConfig) -> bool:
+    """On every address of the host, with no word on which of them others should use."""
+    host = config.listen_remote_api.rpartition(":")[0]
+    return not config.advertise_remote_api and host in _EVERY_ADDRESS
 
 
 def reachable_address(config: NodeConfig, port: int) -> str:
-    """Where agents find the remote port: as advertised, else as listened on.
+    """Where other nodes find the remote port: as advertised, else as listened on.
 
-    A port on every address is told as loopback's: only agents of this host can have no other word.
+    For a port on every address it is that of the default route, as Go's managers have it; a host
+    without one can only be sure of loopback's. Agents hear the address by which they came.
     """
-    if config.advertise_remote_api:
-        host, _, given = config.advertise_remote_api.rpartition(":")
-        return (
-            config.advertise_remote_api
-            if host and given.isdecimal()
-            else (f"{config.advertise_remote_api}:{port}")
-        )
-    host = config.listen_remote_api.rpartition(":")[0]
-    return f"{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104
+    if listens_everywhere(config):
+        return join_host_port(default_route_host() or "127.0.0.1", port)
+    if not config.advertise_remote_api:
+        return f"{config.listen_remote_api.rpartition(':')[0]}:{port}"
+    host, _, given = config.advertise_remote_api.rpartition(":")
+    whole = host and given.isdecimal() and not config.advertise_remote_api.endswith("]")
+    return config.advertise_remote_api if whole else f"{config.advertise_remote_api}:{port}"

@@ -89,7 +89,9 @@ def test_many_engines_come_from_one_variable():
         (["--heartbeat-tick", "0"], "0.0 is not in the range"),
         (["--heartbeat-tick", "5", "--election-tick", "5"], "must be more than"),
         (["--state-dir", ""], "cannot be a directory"),
-        (["--join-addr", "10.0.0.1:4242"], "--join-addr: this version does not know joining"),
+        (["--join-addr", "10.0.0.1:4242"], "--join-addr and a join token go together"),
+        (["--join-addr", "10.0.0.1", "--join-token", "t"], "'10.0.0.1' is not HOST:PORT"),
+        (["--label", "a b"], "is not key=value"),
         (["--no-such-flag"], "No such option"),
     ],
 )

@@ -7,11 +7,17 @@ from typing import Any, Final
 from swarmd import api
 from swarmd.api import defaults
 from swarmd.api.protos.ca_pb2_grpc import CAServicer, NodeCAServicer
-from swarmd.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from swarmd.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
 from swarmd.ids import new_id
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import caller
 from swarmd.security import join_tokens
+from swarmd.security.certificates import named_in_request, same_key
 from swarmd.security.identity import MANAGER
 from swarmd.store import Store, WriteTx, by
 from workers.manager.ca.signer import Signer
@@ -111,10 +117,31 @@ class CAServer(CAServicer, NodeCAServicer):
     async def _join(self, request: api.IssueNodeCertificateRequest) -> api.Node:
         cluster = self._cluster()
         role = role_of(request.token, cluster.root_ca.join_tokens)
+        if role == api.NodeRole.MANAGER:
+            raise FailedPreconditionError(
+                "a manager cannot join: this cluster's store is one manager's own. Join with the"
+                " worker token"
+            )
+        known = self._known(request.csr, role)
+        if known is not None:
+            log.info("a node gets back in", extra=fields(node=known.id))
+            return await self._renew(known.id, request.csr)
         made = [_new_node(new_id(self._random), role, request, cluster) for _ in range(_TRIES)]
         node = await self._store.update(lambda tx: _create_one(tx, made))
         log.info("a node joins", extra=fields(node=node.id, role=api.NodeRole.Name(role)))
         return node
+
+    def _known(self, csr: bytes, role: api.NodeRole.ValueType) -> api.Node | None:
+        """The node that this request of a joining one names, and proves to come from.
+
+        Its certificate ran out, so TLS cannot prove it. The request is signed with the key of the
+        last certificate that it got; nobody else has that.
+        """
+        named = named_in_request(csr)
+        node = self._store.view().nodes.get(named) if named else None
+        if node is None or node.role != role:
+            return None
+        return node if same_key(csr, node.certificate.certificate) else None
 
 
 def _create_one(tx: WriteTx, nodes: Sequence[api.Node]) -> api.Node:

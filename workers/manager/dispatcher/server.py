@@ -12,6 +12,8 @@ from swarmd.clock import Clock
 from swarmd.errors import PermissionDeniedError, Status, SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import caller
+from swarmd.rpc.sockets import join_host_port
+from swarmd.security.identity import Caller
 from swarmd.store import (
     Created,
     Deleted,
@@ -55,6 +57,10 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     """Serves the agents for as long as `run` runs; `node_id` is this manager's own."""
 
     def __init__(self, store: Store, clock: Clock, random: Random, node_id: str = "") -> None:
+        self.reached_port = 0
+        """Where this manager listens on every address of its host: the port. Each agent is then
+        told the address by which it came, which no other could know better."""
+        self._node_id = node_id
         self._store = store
         self._clock = clock
         self._random = random
@@ -100,7 +106,7 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
             while True:
                 self._check(node_id, session_id)
                 feed.take(_BATCH_CHANGES)
-                yield self._session_message(node_id, session_id)
+                yield self._session_message(caller(context), session_id)
                 await feed.wait()
 
     async def Heartbeat(self, request: api.HeartbeatRequest, context: Any) -> api.HeartbeatResponse:
@@ -219,15 +225,24 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     def _cluster(self) -> api.Cluster:
         return next(iter(self._store.view().clusters.find()), api.Cluster())
 
-    def _session_message(self, node_id: str, session_id: str) -> api.SessionMessage:
+    def _session_message(self, agent: Caller, session_id: str) -> api.SessionMessage:
         cluster = self._cluster()
         return api.SessionMessage(
             session_id=session_id,
-            node=self._store.view().nodes.get(node_id),
-            managers=_managers(self._store.view()),
+            node=self._store.view().nodes.get(agent.node_id),
+            managers=self._managers(agent),
             network_bootstrap_keys=cluster.network_bootstrap_keys,
             RootCA=cluster.root_ca.ca_cert,
         )
+
+    def _managers(self, agent: Caller) -> list[api.WeightedPeer]:
+        """The managers that this agent may turn to."""
+        found = self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))
+        addresses = {node.id: node.manager_status.addr for node in found}
+        if self.reached_port and agent.reached_host and self._node_id in addresses:
+            addresses[self._node_id] = join_host_port(agent.reached_host, self.reached_port)
+        peers = [api.Peer(node_id=node_id, addr=addr) for node_id, addr in addresses.items()]
+        return [api.WeightedPeer(peer=peer, weight=_MANAGER_WEIGHT) for peer in peers if peer.addr]
 
     def _tasks_message(self, node_id: str) -> api.TasksMessage:
         tasks = self._store.view().tasks.find(by.node(node_id))
@@ -333,13 +348,6 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
 def _told(cluster: api.Cluster) -> tuple[bytes, list[api.EncryptionKey]]:
     """The part of the cluster that sessions tell."""
     return cluster.root_ca.ca_cert, list(cluster.network_bootstrap_keys)
-
-
-def _managers(view: ReadTx) -> list[api.WeightedPeer]:
-    """The managers that an agent may turn to."""
-    found = view.nodes.find(by.role(api.NodeRole.MANAGER))
-    peers = [api.Peer(node_id=n.id, addr=n.manager_status.addr) for n in found]
-    return [api.WeightedPeer(peer=peer, weight=_MANAGER_WEIGHT) for peer in peers if peer.addr]
 
 
 def _task_ids(view: ReadTx, node_id: str) -> Iterable[str]:

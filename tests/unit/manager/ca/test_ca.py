@@ -9,8 +9,13 @@ import pytest
 from swarmd import api
 from swarmd.api import times
 from swarmd.config import NodeConfig
-from swarmd.errors import InvalidArgumentError, NotFoundError, UnavailableError
-from swarmd.security.certificates import NodeCertificates, new_request, parse_chain
+from swarmd.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
+from swarmd.security.certificates import NodeCertificates, new_request, parse_chain, request_again
 from swarmd.security.identity import MANAGER, WORKER, Caller, Identity
 from swarmd.security.root_ca import RootCA
 from swarmd.store import MemoryBackend, Store
@@ -84,21 +89,54 @@ async def test_anyone_gets_the_root(idle, store):
     assert cluster_of(store).root_ca.ca_cert == response.certificate
 
 
-@pytest.mark.parametrize(
-    ("token", "role", "ou"),
-    [("worker", api.NodeRole.WORKER, WORKER), ("manager", api.NodeRole.MANAGER, MANAGER)],
-)
-async def test_a_join_token_makes_a_node_with_its_role(ca, store, token, role, ou):
+async def test_a_worker_token_makes_a_worker(ca, store):
     csr, key = new_request()
-    joined = await ca.IssueNodeCertificate(request(store, token, csr), NOBODY)
+    joined = await ca.IssueNodeCertificate(request(store, "worker", csr), NOBODY)
     assert api.NodeSpec.Membership.ACCEPTED == joined.node_membership
     issued = await status(ca, joined.node_id)
     assert State.ISSUED == issued.status.state == issued.certificate.status.state
-    assert role == issued.certificate.role
+    assert api.NodeRole.WORKER == issued.certificate.role
     root = cluster_of(store).root_ca.ca_cert
     node = NodeCertificates.of(root, issued.certificate.certificate, key)
-    assert Identity(joined.node_id, ou, cluster_of(store).id) == node.identity
-    assert role == store.view().nodes.get(joined.node_id).spec.desired_role
+    assert Identity(joined.node_id, WORKER, cluster_of(store).id) == node.identity
+    assert api.NodeRole.WORKER == store.view().nodes.get(joined.node_id).spec.desired_role
+
+
+async def test_a_manager_token_is_refused_with_a_sentence(ca, store):
+    with pytest.raises(FailedPreconditionError, match="Join with the worker token"):
+        await ca.IssueNodeCertificate(request(store, "manager"), NOBODY)
+    assert 0 == len(store.view().nodes)
+
+
+async def test_a_node_that_lost_its_certificates_time_gets_back_in_under_its_id(ca, store):
+    csr, key = new_request()
+    joined = await ca.IssueNodeCertificate(request(store, "worker", csr), NOBODY)
+    await status(ca, joined.node_id)
+    again = request(store, "worker", request_again(joined.node_id, key))
+    assert joined.node_id == (await ca.IssueNodeCertificate(again, NOBODY)).node_id
+    issued = await status(ca, joined.node_id)
+    assert again.csr == issued.certificate.csr
+    assert 1 == len(store.view().nodes)
+
+
+async def test_another_key_or_a_removed_node_gets_a_new_id(ca, store):
+    csr, key = new_request()
+    joined = await ca.IssueNodeCertificate(request(store, "worker", csr), NOBODY)
+    await status(ca, joined.node_id)
+    thief = request(store, "worker", request_again(joined.node_id, new_request()[1]))
+    assert joined.node_id != (await ca.IssueNodeCertificate(thief, NOBODY)).node_id
+    await store.update(lambda tx: tx.nodes.delete(joined.node_id))
+    again = request(store, "worker", request_again(joined.node_id, key))
+    assert joined.node_id != (await ca.IssueNodeCertificate(again, NOBODY)).node_id
+
+
+async def test_getting_back_in_takes_a_valid_token(ca, store):
+    csr, key = new_request()
+    joined = await ca.IssueNodeCertificate(request(store, "worker", csr), NOBODY)
+    await status(ca, joined.node_id)
+    again = request(store, "stale", request_again(joined.node_id, key))
+    with pytest.raises(InvalidArgumentError, match="valid join token"):
+        await ca.IssueNodeCertificate(again, NOBODY)
 
 
 async def test_a_joining_node_says_its_availability(ca, store):

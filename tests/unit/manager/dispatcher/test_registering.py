@@ -1,5 +1,7 @@
 """Registering: who may, what the session tells, and what ends it."""
 
+from dataclasses import replace
+
 import pytest
 
 from swarmd import api
@@ -50,6 +52,23 @@ async def test_session_tells_managers_keys_and_root_ca(cluster: Cluster) -> None
     assert [api.WeightedPeer(peer=peer, weight=10)] == list(message.managers)
     assert [key] == list(message.network_bootstrap_keys)
     assert b"root" == message.RootCA
+
+
+async def test_an_agent_is_told_the_address_by_which_it_reached_this_manager(
+    cluster: Cluster,
+) -> None:
+    """Where the manager listens on every address of its host; others are told as they are."""
+    for name in ("manager", "other"):
+        manager = builders.node(name, role=api.NodeRole.MANAGER)
+        manager.id = name
+        manager.manager_status.addr = f"10.0.0.1:{len(name)}"
+        await cluster.create("nodes", manager)
+    cluster.dispatcher.reached_port = 4242
+    agent = await cluster.agent()
+    for host, told in (("192.168.7.1", "192.168.7.1:4242"), ("fd00::1", "[fd00::1]:4242")):
+        agent.context.caller = replace(agent.context.caller, reached_host=host)
+        message = await agent.register()
+        assert {told, "10.0.0.1:5"} == {each.peer.addr for each in message.managers}
 
 
 async def test_session_tells_what_changes_about_the_node_and_the_cluster(

@@ -1,0 +1,144 @@
+"""join and leave: which cluster a node is of."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swarmd.cli import supervisord as sv
+from swarmd.cli.node_report import NodeReport
+from swarmd.cli.options import (
+    CONFIG_OPTION,
+    STATE_DIR_OPTION,
+    environment,
+    node_config,
+    node_options,
+)
+from swarmd.cli.service import (
+    end_supervisords,
+    kept_options,
+    start_node,
+    stop_node,
+    stop_tasks,
+    timeout_option,
+    wait_ready,
+)
+from swarmd.errors import InvalidArgumentError, UnavailableError
+from swarmd.security import join_tokens
+from swarmd.security.certificates import BadCertificateError, identity_of, parse_chain
+from swarmd.security.identity import MANAGER, Identity
+from swarmd.state_dir import StateDir
+
+
+@click.command()
+@node_options
+@click.option("--force", is_flag=True, help="Leave the cluster that this node is of now.")
+@timeout_option(90, "the node is ready")
+@click.pass_context
+def join(ctx: click.Context, /, force: bool, timeout: float, **values: Any) -> None:
+    """Have this node join a cluster, and wait until it is ready there.
+
+    It goes on under supervisord, with the options of its last start and those given here.
+    """
+    config = node_config(values)
+    state_dir = StateDir(config.state_dir)
+    if not config.join_addr:
+        raise click.UsageError("--join-addr and --join-token (or --join-token-file) are needed.")
+    try:
+        join_tokens.parse(config.join_token)
+    except InvalidArgumentError as error:
+        raise click.UsageError("the join token is malformed.") from error
+    _refuse_foreground(state_dir)
+    deadline = time.monotonic() + timeout
+    try:
+        _leave_first(state_dir, deadline, force=force)
+        options = kept_options(config, {**sv.options_before(state_dir), **environment(ctx)})
+        supervisord = sv.Supervisord(sv.socket_path(state_dir))
+        start_node(supervisord, state_dir, options)
+    except (UnavailableError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    wait_ready(supervisord, state_dir, max(deadline - time.monotonic(), 1.0))
+
+
+@click.command()
+@CONFIG_OPTION
+@STATE_DIR_OPTION
+@click.option("--force", "-f", is_flag=True, help="Also when that is the end of the cluster.")
+@timeout_option(60, "the node has stopped")
+def leave(config: Path | None, state_dir: Path, force: bool, timeout: float) -> None:  # noqa: ARG001
+    """Leave the cluster: stop this node and its tasks, and forget what it was.
+
+    The next start makes a cluster of its own, or joins one.
+    """
+    place = StateDir(state_dir)
+    member = membership(place)
+    if member is None and not _files(place):
+        raise click.ClickException("this node is of no cluster")
+    try:
+        _leave(place, member, time.monotonic() + timeout, force=force)
+    except (UnavailableError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    if member is None:
+        click.echo("this node joins no cluster any more")
+        return
+    click.echo(f"node {member.node_id} left cluster {member.cluster_id}")
+    if member.role != MANAGER:
+        click.echo(f"its managers list it as DOWN until `swarmctl node remove {member.node_id}`")
+
+
+def membership(place: StateDir) -> Identity | None:
+    """Who this node is, by its certificate; None where it has none that can be read."""
+    try:
+        return identity_of(parse_chain(place.node_certificate.read_bytes())[0])
+    except (FileNotFoundError, NotADirectoryError, BadCertificateError):
+        return None
+
+
+def _refuse_foreground(place: StateDir) -> None:
+    supervisord = sv.Supervisord(sv.socket_path(place))
+    report = NodeReport.read(place)
+    if report.pid and not (supervisord.answers() and supervisord.program()):
+        raise click.ClickException(
+            f"swarmd runs in the foreground (pid {report.pid}): stop it, `swarmd leave`, and run it"
+            " again with --join-addr and --join-token"
+        )
+
+
+def _leave_first(place: StateDir, deadline: float, *, force: bool) -> None:
+    """Be of no cluster, with no node at work; a cluster is left only with `force`."""
+    member = membership(place)
+    if member is None:
+        stop_node(place, deadline)
+        return
+    if not force:
+        role = "the manager" if member.role == MANAGER else "a worker"
+        raise click.ClickException(
+            f"this node is {role} of cluster {member.cluster_id}: `swarmd leave` first, or give"
+            " --force"
+        )
+    _leave(place, member, deadline, force=True)
+
+
+def _leave(place: StateDir, member: Identity | None, deadline: float, *, force: bool) -> None:
+    if not force and (place.store.exists() or (member and member.role == MANAGER)):
+        raise click.ClickException(
+            "this node is its cluster's manager: without it the cluster is lost, with all its"
+            " services and secrets. Give --force if that is meant"
+        )
+    stop_node(place, deadline)
+    stop_tasks(place, deadline)
+    end_supervisords(place, deadline)
+    for path in _files(place):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _files(place: StateDir) -> list[Path]:
+    """What a node keeps of its cluster and its tasks; its logs and options stay."""
+    directories = (place.root_ca.parent, place.store.parent, place.tasks_db.parent, place.tasks)
+    with_content = [one for one in directories if one.is_dir() and any(one.iterdir())]
+    return [*with_content, *(one for one in (place.remotes, place.join_settings) if one.exists())]
