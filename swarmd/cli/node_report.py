@@ -4,9 +4,12 @@ import fcntl
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from swarmd.state_dir import StateDir
+from swarmd.supervision.exits import is_gone
+
+_KILLED: Final = "its parent was killed, and its workers leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,19 @@ class NodeReport:
             facts = json.loads(state_dir.node_report.read_bytes())
         except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
             facts = {}
-        return cls(alive=is_locked(state_dir), facts=facts)
+        alive = is_locked(state_dir)
+        if alive and facts and is_gone(int(facts["pid"])):
+            facts |= {"pid": 0, "ready": False, "phase": "stopping", "reason": _KILLED}
+        return cls(alive=alive, facts=facts)
 
     @property
     def ready(self) -> bool:
         return self.alive and bool(self.facts.get("ready"))
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is on its way out: the directory is free soon, and nobody starts by itself."""
+        return self.alive and self.facts.get("phase") in ("stopping", "stopped")
 
     @property
     def pid(self) -> int:
