@@ -15,6 +15,7 @@
     renewal        each later one, in time; dialer uses the newest
     description    what this node is: platform, resources, engines
     templates      fills in {{.Service.Name}} and kin; template_syntax reads Go's templates (pure)
+    payloads       the data of secrets and configs, templates filled in
     remotes        which manager to try; peers_file remembers them
 
 Tasks do not need a session: an agent that finds no manager goes on with what its database says. Nor

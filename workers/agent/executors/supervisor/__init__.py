@@ -7,6 +7,7 @@
     stop signal, grace period   to the process group; then SIGKILL, to every descendant
     ulimits, oom_score_adj      set in the child
     CPU, memory, pids limits    a cgroup of its own (v2, else v1)
+    secrets, configs            files in memory, for the task's user alone (credentials)
     health check                run by the agent, as the task's user, in the task's cgroup
     stdout, stderr              files in the task's directory, rotated
 

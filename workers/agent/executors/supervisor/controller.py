@@ -19,6 +19,7 @@ from workers.agent.executors.errors import (
     GoneError,
 )
 from workers.agent.executors.supervisor import account, command, health, output, program
+from workers.agent.executors.supervisor.credentials import TaskCredentials
 from workers.agent.executors.supervisor.health import Health, HealthCheck, Verdict
 from workers.agent.executors.supervisor.leftovers import TASK_MARK
 from workers.agent.executors.supervisor.link import Link
@@ -33,6 +34,7 @@ Expand = Callable[[api.Task], api.ContainerSpec]
 class _Plan:
     """A task's spec, resolved against this host."""
 
+    container: api.ContainerSpec
     settings: ProgramSettings
     account: account.Account
     check: HealthCheck | None
@@ -42,13 +44,21 @@ class SupervisorController:
     """Drives one program; the Controller of executors/__init__.py."""
 
     def __init__(
-        self, task: api.Task, directory: Path, link: Link, clock: Clock, expand: Expand
+        self,
+        task: api.Task,
+        directory: Path,
+        link: Link,
+        clock: Clock,
+        *,
+        expand: Expand,
+        credentials: TaskCredentials,
     ) -> None:
         self._task = task
         self._directory = directory
         self._link = link
         self._clock = clock
         self._expand = expand
+        self._credentials = credentials
 
     async def update(self, task: api.Task) -> None:
         self._task = task
@@ -59,28 +69,26 @@ class SupervisorController:
             return
         plan = await self._plan()
         await asyncio.to_thread(self._make_directory, plan.settings.started_mark)
+        await self._credentials.keep(plan.container, plan.account)
         await self._link.add(plan.settings)
 
     async def start(self) -> None:
         """Start, and return when exec worked and the health check, if any, has passed."""
-        known = await self._link.status(self._task.id)
-        if known is None:
-            raise _gone(self._task.id)
+        known = await self._known()
         if known.started:
             raise AlreadyStartedError(f"task {self._task.id} was started before")
         client = await self._link.connected()
         await client.start(self._task.id)
         status = await self._link.wait(self._task.id, lambda s: s.ended or s.state == "RUNNING")
         if status.failure:
+            await self._credentials.discard()
             raise ExecutorError(f"task: cannot start: {status.failure}")
         if not status.ended and (plan := await self._health_plan()):
             await self._watch(plan, Health(), {Verdict.HEALTHY, Verdict.UNHEALTHY})
 
     async def wait(self) -> None:
         """Return when it ended with status 0; an unhealthy one is stopped and fails."""
-        status = await self._link.status(self._task.id)
-        if status is None:
-            raise _gone(self._task.id)
+        status = await self._known()
         if not status.ended and (plan := await self._health_plan()):
             await self._watch(plan, Health(Verdict.HEALTHY), {Verdict.UNHEALTHY})
         if error := exit_error(await self._ended()):
@@ -98,6 +106,7 @@ class SupervisorController:
     async def remove(self) -> None:
         await self.terminate()
         await self._link.remove(self._task.id)
+        await self._credentials.discard()
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     async def close(self) -> None:
@@ -141,9 +150,10 @@ class SupervisorController:
             who,
             file=command.find(program.argv(container), search, container.dir or "/"),
             directory=self._directory,
+            credentials=self._credentials.directory(),
             unavailable=info.unavailable,
         )
-        return _Plan(settings, who, health.parse(container.healthcheck))
+        return _Plan(container, settings, who, health.parse(container.healthcheck))
 
     async def _health_plan(self) -> _Plan | None:
         if health.parse(self._expand(self._task).healthcheck) is None:
@@ -198,6 +208,7 @@ class SupervisorController:
     async def _end(self, ask: Callable[[str], Coroutine[Any, Any, None]]) -> None:
         status = await self._link.status(self._task.id)
         if status is None or status.ended:
+            await self._credentials.discard()
             return
         try:
             await ask(self._task.id)
@@ -205,8 +216,22 @@ class SupervisorController:
         except GoneError:
             return  # supervisord ended meanwhile, and took it along
 
+    async def _known(self) -> ProgramStatus:
+        status = await self._link.status(self._task.id)
+        if status is None:
+            await self._credentials.discard()
+            raise _gone(self._task.id)
+        return status
+
     async def _ended(self) -> ProgramStatus:
-        return await self._link.wait(self._task.id, lambda status: status.ended)
+        """Its last status; what only the running task was to see is gone by then."""
+        try:
+            status = await self._link.wait(self._task.id, lambda status: status.ended)
+        except GoneError:
+            await self._credentials.discard()
+            raise
+        await self._credentials.discard()
+        return status
 
     async def _has_ended(self) -> bool:
         status = await self._link.status(self._task.id)

@@ -1,5 +1,6 @@
 """The engine for host processes: which supervisord it is, and a controller for each task."""
 
+import asyncio
 import os
 from pathlib import Path
 from random import Random
@@ -14,12 +15,15 @@ from workers.agent.executors import Dependencies
 from workers.agent.executors.errors import TemporaryError
 from workers.agent.executors.supervisor import own_supervisord, program
 from workers.agent.executors.supervisor.controller import SupervisorController
+from workers.agent.executors.supervisor.credentials import CredentialStore, TaskCredentials
 from workers.agent.executors.supervisor.link import Link
+from workers.agent.executors.supervisor.messages import ProgramStatus
 from workers.agent.executors.supervisor.rpc import (
     NoPluginError,
     SupervisorClient,
     UnreachableError,
 )
+from workers.agent.payloads import Payloads
 from workers.agent.templates import expand_spec
 
 log = get_logger(__name__)
@@ -40,6 +44,7 @@ class SupervisorExecutor:
         self._named = _socket_url(address)
         self._chosen = self._named
         self._own = state_dir.supervisor
+        self._credentials = CredentialStore(state_dir.root)
         self._clock = clock
         self._node = api.Node()
         doorbell = own_supervisord.socket_path(self._own).with_name("agent.sock")
@@ -47,7 +52,10 @@ class SupervisorExecutor:
 
     async def run(self) -> None:
         own_supervisord.make_socket_directory(self._own)
-        await self._link.run()
+        left = await asyncio.to_thread(self._credentials.found)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._link.run())
+            group.create_task(self._sweep(left))
 
     async def describe(self, description: api.NodeDescription) -> None:
         """Name the engine, where it answers: a node without one gets no host processes."""
@@ -69,10 +77,36 @@ class SupervisorExecutor:
     def controller(
         self,
         task: api.Task,
-        dependencies: Dependencies,  # noqa: ARG002 - a task that refers to any is refused
+        dependencies: Dependencies,
         directory: Path,
     ) -> SupervisorController:
-        return SupervisorController(task, directory, self._link, self._clock, self._expand)
+        def payloads(container: api.ContainerSpec) -> Payloads:
+            return Payloads(task, container, self._node, dependencies)
+
+        return SupervisorController(
+            task,
+            directory,
+            self._link,
+            self._clock,
+            expand=self._expand,
+            credentials=TaskCredentials(self._credentials, task, payloads),
+        )
+
+    async def _sweep(self, task_ids: set[str]) -> None:
+        """Discard the credentials of tasks that ended while no agent was there to see it."""
+        ended: set[str] = set()
+        for task_id in task_ids:
+            status = await self._status(task_id)
+            if status is None or status.ended:
+                ended.add(task_id)
+        await asyncio.to_thread(self._credentials.sweep, ended)
+
+    async def _status(self, task_id: str) -> ProgramStatus | None:
+        while True:
+            try:
+                return await self._link.status(task_id)
+            except TemporaryError:
+                continue  # it waited long: so do we
 
     def _expand(self, task: api.Task) -> api.ContainerSpec:
         return expand_spec(task, self._node)

@@ -14,6 +14,7 @@ from workers.agent.executors.supervisor.account import Account
 from workers.agent.executors.supervisor.messages import Limits, ProgramSettings
 
 IMAGE: Final = "host"
+CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"  # systemd's name for it
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NANO: Final = 1_000_000_000
 _LOG_BYTES: Final = 10 << 20
@@ -40,8 +41,6 @@ _REFUSED: Final[tuple[_Refusal, ...]] = (
     ("sysctls", lambda c: c.sysctls, _OWN),
     ("capability_add", lambda c: c.capability_add, "a host process has those of its user"),
     ("capability_drop", lambda c: c.capability_drop, "a host process has those of its user"),
-    ("secrets", lambda c: c.secrets, "host processes cannot read secrets yet"),
-    ("configs", lambda c: c.configs, "host processes cannot read configs yet"),
 )
 _PRIVILEGES: Final = ("credential_spec", "selinux_context", "seccomp", "apparmor")
 
@@ -106,7 +105,9 @@ def names(task: api.Task) -> tuple[str, str]:
     return re.sub(r"[^\w.-]", "_", service), f"{task.slot or task.node_id or 0}.{task.id}"
 
 
-def environment(task: api.Task, container: api.ContainerSpec, account: Account) -> dict[str, str]:
+def environment(
+    task: api.Task, container: api.ContainerSpec, account: Account, credentials: str = ""
+) -> dict[str, str]:
     """What the process finds set: little, then the task's generic resources, then its own env."""
     found = {
         "PATH": DEFAULT_PATH,
@@ -114,6 +115,8 @@ def environment(task: api.Task, container: api.ContainerSpec, account: Account) 
         "USER": account.name,
         "LOGNAME": account.name,
     }
+    if credentials:
+        found[CREDENTIALS] = credentials
     found |= resources.environment(task.assigned_generic_resources, "DOCKER_RESOURCE")
     for entry in container.env:
         name, equals, value = entry.partition("=")
@@ -189,9 +192,13 @@ def settings(
     *,
     file: str,
     directory: Path,
+    credentials: str,
     unavailable: Mapping[str, str],
 ) -> ProgramSettings:
-    """All of it; `file` is what was found for argv[0], `directory` the task's own."""
+    """All of it; `file` is what was found for argv[0], `directory` the task's own.
+
+    `credentials` is where its secrets and configs are, or nothing where it has none.
+    """
     group, name = names(task)
     kept = log_driver(task).name != "none"
     log_bytes, log_backups = rotation(log_driver(task))
@@ -201,7 +208,7 @@ def settings(
         name=name,
         file=file,
         argv=argv(container),
-        environment=environment(task, container, account),
+        environment=environment(task, container, account, credentials),
         directory=container.dir or "/",
         uid=account.uid,
         gid=account.gid,
