@@ -14,11 +14,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from swarmd import api
 from swarmd.clock import SystemClock
 from swarmd.state_dir import StateDir
 from tests import builders
 from workers.agent.executors import Dependencies
+from workers.agent.executors.errors import ExitError
 from workers.agent.executors.supervisor import own_supervisord
 from workers.agent.executors.supervisor.controller import SupervisorController
 from workers.agent.executors.supervisor.executor import SupervisorExecutor
@@ -46,10 +49,11 @@ class HostEngine:
         return controller
 
     async def output_of(self, *command: str, **fields: Any) -> str:
-        """What a command that ends well prints."""
+        """What a command that ends well prints on stdout."""
         controller = await self.started(*command, **fields)
         await controller.wait()
-        lines = [message.data async for message in controller.logs(api.LogSubscriptionOptions())]
+        options = api.LogSubscriptionOptions(streams=[api.LogStream.LOG_STREAM_STDOUT])
+        lines = [message.data async for message in controller.logs(options)]
         return b"".join(lines).decode()
 
     @contextlib.asynccontextmanager
@@ -75,6 +79,25 @@ def host_task(*command: str, service: str = "web", spec: Any = None, **fields: A
     container = builders.container(command=command, **fields)
     of = builders.service(name=service, task_spec=api.TaskSpec(container=container, **(spec or {})))
     return builders.task(service=of, slot=1, node_id="n1")
+
+
+async def exit_of(controller: SupervisorController) -> ExitError:
+    """How a task that ends badly is told."""
+    with pytest.raises(ExitError) as caught:
+        await controller.wait()
+    return caught.value
+
+
+async def pid_of(controller: SupervisorController) -> int:
+    return (await controller.container_status()).pid
+
+
+async def first_line(controller: SupervisorController) -> bytes:
+    """What a task prints first."""
+    async with contextlib.aclosing(controller.logs(api.LogSubscriptionOptions(follow=True))) as log:
+        async for message in log:
+            return message.data
+    raise AssertionError("it said nothing")
 
 
 @contextlib.contextmanager

@@ -14,10 +14,10 @@
 Two sides, which meet in messages.py over XML-RPC:
 
     inside supervisord   plugin.py, and with it plugin_tasks, plugin_task, plugin_child,
-                         plugin_wakeup, plugin_doorbell, cgroup, leftovers: the standard library
-                         and supervisor, nothing else
-    inside the agent     executor, controller, program, account, rpc, link, own_supervisord, health,
-                         output
+                         plugin_zygote, plugin_output, plugin_wakeup, plugin_doorbell, cgroup,
+                         leftovers: the standard library and supervisor, nothing else
+    inside the agent     executor, controller, program, account, command, rpc, link,
+                         own_supervisord, health, output
 
 The plugin lives in supervisord's only thread, so nothing in it waits: starting, stopping and
 counting the dead are spread over turns of its loop. It rings the agent's doorbell (one datagram)

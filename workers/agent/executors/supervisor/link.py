@@ -71,13 +71,17 @@ class Link:
 
     async def connected(self) -> SupervisorClient:
         """The client, as soon as there is one; raises TemporaryError after a while without."""
+        if not self._connected.is_set():
+            await self._wait_connected()
+        assert self._client is not None
+        return self._client
+
+    async def _wait_connected(self) -> None:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._connected.wait()
         except TimeoutError as error:
             raise TemporaryError("no supervisord for tasks answers") from error
-        assert self._client is not None
-        return self._client
 
     async def add(self, settings: ProgramSettings) -> None:
         """Make the program; one that is there already stays as it is."""

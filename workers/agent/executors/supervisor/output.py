@@ -123,10 +123,14 @@ class _Reader:
     def _lines(self, piece: bytes) -> Iterator[Line]:
         *whole, self.begun = (self.begun + piece).split(b"\n")
         for text in whole:
-            yield self._line(text + b"\n")
-        while len(self.begun) >= _LONGEST_LINE:
-            yield self._line(self.begun[:_LONGEST_LINE])
-            self.begun = self.begun[_LONGEST_LINE:]
+            yield from self._pieces(text + b"\n")
+        if len(self.begun) >= _LONGEST_LINE:
+            begun, self.begun = self.begun, b""
+            yield from self._pieces(begun)
+
+    def _pieces(self, text: bytes) -> Iterator[Line]:
+        for start in range(0, len(text), _LONGEST_LINE):
+            yield self._line(text[start : start + _LONGEST_LINE])
 
     def _line(self, data: bytes) -> Line:
         time = os.fstat(self.file.fileno()).st_mtime if self.file else 0.0

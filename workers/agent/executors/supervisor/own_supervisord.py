@@ -130,5 +130,6 @@ def _make_private(directory: Path) -> None:
 def _environment() -> dict[str, str]:
     # Not ours as it is: it can hold a join token, and a supervisord's children see it in /proc.
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-    root = str(Path(workers.__path__[0]).parent)
-    return kept | {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": root}
+    search = [str(Path(workers.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
+    path = os.environ.get("PATH", os.defpath)
+    return kept | {"PATH": path, "PYTHONPATH": os.pathsep.join(filter(None, search))}

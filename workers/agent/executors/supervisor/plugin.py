@@ -12,7 +12,6 @@ hears of it by its doorbell. What calls take and give is JSON (messages.py) insi
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from supervisor.http import NOT_DONE_YET
@@ -48,7 +47,7 @@ class SwarmdInterface:
 
         @return string result     JSON
         """
-        return json.dumps(asdict(self._tasks.info(VERSION)))
+        return json.dumps(self._tasks.info(VERSION).to_dict())
 
     def addTasks(self, settings: str) -> str:
         """Make programs of tasks; those that are there already stay as they are
@@ -143,14 +142,16 @@ class SwarmdInterface:
         process = self._tasks.processes.get(task_id)
         if process is None:
             raise RPCError(Faults.BAD_NAME, task_id)
-        return json.dumps(asdict(process.status()))
+        return json.dumps(process.status().to_dict())
 
     def listTasks(self) -> str:
         """The states of all tasks
 
         @return string result     A JSON array
         """
-        return json.dumps([asdict(process.status()) for process in self._tasks.processes.values()])
+        return json.dumps(
+            [process.status().to_dict() for process in self._tasks.processes.values()]
+        )
 
     def changes(self, boot: str, number: int, doorbell: str) -> str:
         """The states that changed after a number, and a ring at the next change
