@@ -1,7 +1,8 @@
 """How fast the store is: python -m bench.store [--count 10000] [--load 100000] [--json].
 
 Creates and updates tasks through `update` (200 writers at a time, and one alone) and through
-`batch`, on each backend, then loads a large store. Medians of --runs runs.
+`batch`, on each backend, then loads a large store; `sealed` is SQLite as managers have it, under a
+data key. Medians of --runs runs.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from swarmd import api, ids
 from swarmd.clock import SystemClock
+from swarmd.security.encryption import Sealer
 from swarmd.store import Backend, MemoryBackend, SqliteBackend, Store, WriteTx
 
 WRITERS = 200
@@ -115,14 +117,15 @@ async def measure(reopen: Open, count: int, load: int) -> Figures:
 
 
 def measure_each(runs: int, count: int, load: int) -> dict[str, Figures]:
-    found: dict[str, list[Figures]] = {"memory": [], "sqlite": []}
+    found: dict[str, list[Figures]] = {"memory": [], "sqlite": [], "sealed": []}
     for _ in range(runs):
         memory = MemoryBackend()
         found["memory"].append(asyncio.run(measure(partial(_same, memory), count, load)))
-        with tempfile.TemporaryDirectory(prefix="swarmd-bench") as directory:
-            path = Path(directory) / "swarm.db"
-            run = measure(partial(SqliteBackend, path), count, load)
-            found["sqlite"].append(asyncio.run(run))
+        for name, sealer in (("sqlite", None), ("sealed", Sealer(bytes(32), Path("bench")))):
+            with tempfile.TemporaryDirectory(prefix="swarmd-bench") as directory:
+                path = Path(directory) / "swarm.db"
+                run = measure(partial(SqliteBackend, path, sealer), count, load)
+                found[name].append(asyncio.run(run))
     return {
         name: {key: statistics.median(run[key] for run in all_runs) for key in all_runs[0]}
         for name, all_runs in found.items()
@@ -144,9 +147,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures, indent=2))
         return
-    print(f"{'':40}{'memory':>12}{'sqlite':>12}")
+    print(f"{'':40}" + "".join(f"{name:>12}" for name in figures))
     for key in figures["memory"]:
-        print(f"{key:40}{figures['memory'][key]:12,.2f}{figures['sqlite'][key]:12,.2f}")
+        print(f"{key:40}" + "".join(f"{one[key]:12,.2f}" for one in figures.values()))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,18 @@ cluster's id. A node keeps its certificate in `swarm-node.crt` and its key in `s
 (key_file), a file that can carry PEM headers beside the key. Who has no certificate yet shows a
 join token (join_tokens), which also names the root CA by its digest.
 
+At rest a manager's store is sealed (encryption) under a data key, which lies in the headers of its
+key file (data_key). With autolock that file is sealed (sealed_key) under the cluster's unlock key
+(unlock_key), which is nowhere on the disks of a stopped cluster.
+
     identity        who a node or a caller is, as its certificate says
     certificates    keys, requests and certificates; NodeCertificates, the three files of a node
     root_ca         sign a request, digest
-    key_file        the node key on disk, with its headers
+    key_file        the node key on disk, with its headers, and its seal
+    data_key        the key of the store, in those headers
+    sealed_key      a private key under an unlock key, in SwarmKit's form
+    unlock_key      mint, parse and show SWMKEY keys; the one that this process knows
+    encryption      seal and open bytes
     join_tokens     mint, parse and check SWMTKN tokens
     tls             TLS contexts and channel credentials made from a node's certificates
 

@@ -181,14 +181,15 @@ class NodeCertificates:
         """Put all three on disk; a crash at any moment leaves a pair that `load` accepts.
 
         The certificate waits beside its place until the key is in its own: `load` can tell by the
-        key which of the two certificates is meant. Headers of the key file are kept.
+        key which of the two certificates is meant. Headers of the key file are kept, and its seal.
         """
-        path = state_dir.node_certificate
-        headers = key_file.headers(state_dir.node_key)
-        replace_file(state_dir.root_ca, self.root_pem, PUBLIC_FILE)
-        replace_file(_waiting(path), self.certificate_pem, PUBLIC_FILE)
-        key_file.write(state_dir.node_key, self.key_pem, headers)
-        _waiting(path).replace(path)
+        path, key = state_dir.node_certificate, state_dir.node_key
+        with key_file.exclusive(key):
+            headers, sealing = key_file.headers(key), key_file.sealing(key)
+            replace_file(state_dir.root_ca, self.root_pem, PUBLIC_FILE)
+            replace_file(_waiting(path), self.certificate_pem, PUBLIC_FILE)
+            key_file.write(key, self.key_pem, headers, sealing)
+            _waiting(path).replace(path)
 
     @staticmethod
     def exist(state_dir: StateDir) -> bool:

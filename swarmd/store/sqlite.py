@@ -11,41 +11,37 @@ is left as it was found.
 import asyncio
 import contextlib
 import errno
-import os
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from swarmd.errors import CannotBootError, ResourceExhaustedError, SwarmError, UnavailableError
-from swarmd.state_dir import PRIVATE_FILE
+from swarmd.errors import (
+    CannotBootError,
+    CorruptStateError,
+    ResourceExhaustedError,
+    SwarmError,
+    UnavailableError,
+)
+from swarmd.logs import fields, get_logger
+from swarmd.security.encryption import NotOpenedError, Sealer
 from swarmd.store.backend import AlwaysHeld, Lease, Loaded, Row, corrupt
+from swarmd.store.sqlite_file import (
+    PLAIN_SCHEMA,
+    PUT,
+    PUT_VERSION,
+    SEALED_SCHEMA,
+    RowAtRest,
+    beside,
+    make_file,
+    row_checksum,
+    version_checksum,
+)
 
+log = get_logger(__name__)
 T = TypeVar("T")
-SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    BEGIN;
-    CREATE TABLE objects (
-        kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
-        checksum INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (kind, id)
-    );
-    CREATE TABLE meta (
-        only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL,
-        checksum INTEGER NOT NULL
-    );
-    COMMIT;
-"""
-_PUT_VERSION: Final = "INSERT OR REPLACE INTO meta VALUES (1, ?, ?)"
-_PUT: Final = """
-    INSERT INTO objects (kind, id, version, checksum, data) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (kind, id) DO UPDATE SET
-        version = excluded.version, checksum = excluded.checksum, data = excluded.data
-"""
 # A damaged value may have any type: as a blob its checksum can be taken, and is found wrong.
 _SELECT: Final = "SELECT kind, id, version, CAST(data AS BLOB), checksum FROM objects"
 _DELETE: Final = "DELETE FROM objects WHERE kind = ? AND id = ?"
@@ -56,10 +52,15 @@ _DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 class SqliteBackend:
-    """One file, with `-wal` and `-shm` beside it; the caller sees to it that no other opens it."""
+    """One file, with `-wal` and `-shm` beside it; the caller sees to it that no other opens it.
 
-    def __init__(self, path: Path) -> None:
+    With a `sealer`, all that is kept is sealed. A file in the clear, or under an older data key, is
+    sealed anew when it is loaded: whole, in another file that takes its place.
+    """
+
+    def __init__(self, path: Path, sealer: Sealer | None = None) -> None:
         self.path = path
+        self._sealer = sealer
         self.lease: Lease = AlwaysHeld()
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
@@ -73,6 +74,20 @@ class SqliteBackend:
 
     async def commit(self, version: int, rows: Sequence[Row]) -> None:
         await self._call(lambda: self._commit(version, rows))
+
+    async def reseal(self, sealer: Sealer) -> None:
+        """Have everything sealed by that one; when this returns, nothing older is left."""
+
+        def rewrite() -> None:
+            with self._boot_errors():
+                self._sealer, was = sealer, self._sealer
+                try:
+                    self._write_whole(self._read()[0])
+                except BaseException:
+                    self._sealer = was
+                    raise
+
+        await self._call(rewrite)
 
     async def close(self) -> None:
         if self._thread is not None:
@@ -91,78 +106,119 @@ class SqliteBackend:
         with self._boot_errors():
             if not self.path.exists():
                 self._create()
-            loaded = self._read()
+            loaded, is_current = self._read()
+            if not is_current:
+                log.info("sealing the store anew", extra=fields(path=self.path))
+                self._write_whole(loaded)
             with self._writable() as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 # Rolled back: what cannot be written fails now, rather than at the first change.
-                connection.execute(_PUT_VERSION, (loaded.version, 0))
+                connection.execute(PUT_VERSION, (loaded.version, 0))
         return loaded
 
     def _create(self) -> None:
-        """A file that is there is whole: it is made under another name. An empty one is damage."""
-        for left in (self._beside("-wal"), self._beside("-journal")):
+        """An empty file where there is none; what is left of one that went is damage."""
+        for left in (beside(self.path, "-wal"), beside(self.path, "-journal")):
             if left.exists() and left.stat().st_size:
                 raise corrupt(self.place, f"it is gone, while {left.name} is still there")
-        new = self._beside(".new")
-        for stale in (new, *(new.with_name(new.name + end) for end in ("-wal", "-shm"))):
-            stale.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
-        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
-            connection.executescript(_SCHEMA)
-            connection.execute(_PUT_VERSION, (0, _version_checksum(0)))
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        new.rename(self.path)
-        directory = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        self._write_whole(Loaded(0, ()))
 
-    def _read(self) -> Loaded:
+    def _write_whole(self, loaded: Loaded) -> None:
+        """Put a file with exactly this in the place of the one that is there, or of none."""
+        if self.path.exists():
+            with self._writable() as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._disconnect()
+            log_file = beside(self.path, "-wal")
+            if log_file.exists() and log_file.stat().st_size:
+                raise CannotBootError(f"another program reads {self.place}: try again without it")
+        rows = [self._at_rest(row) for row in loaded.rows]
+        make_file(self.path, self._schema, loaded.version, rows)
+
+    def _read(self) -> tuple[Loaded, bool]:
+        """What is in the file, and whether all of it is sealed as it is to be."""
         if self.path.stat().st_size == 0:
             raise corrupt(self.place, "it is empty")
         uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         with contextlib.closing(connection):
-            self._check_schema(connection)
+            schema = self._check_schema(connection)
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise corrupt(self.place, found)
-            return Loaded(self._read_version(connection), list(self._read_rows(connection)))
+            version, is_current = self._read_version(connection), schema == self._schema
+            rows = []
+            for row in self._read_rows(connection):
+                is_current = is_current and self._is_current(row)
+                rows.append(self._opened(row) if schema == SEALED_SCHEMA else row)
+            return Loaded(version, rows), is_current
 
-    def _check_schema(self, connection: sqlite3.Connection) -> None:
+    def _check_schema(self, connection: sqlite3.Connection) -> int:
+        """Which of the two it is; raises CorruptStateError or CannotBootError for any other."""
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
         if schema == 0:
             raise corrupt(self.place, "it is not a swarmd store")
-        if schema > SCHEMA_VERSION:
+        if schema > SEALED_SCHEMA:
             message = (
                 f"{self.place} was written by a newer swarmd (its schema is {schema}, this one "
-                f"knows {SCHEMA_VERSION}): run that one"
+                f"knows {SEALED_SCHEMA}): run that one"
             )
             raise CannotBootError(message)
+        if schema == SEALED_SCHEMA and self._sealer is None:
+            raise corrupt(self.place, "it is sealed, and no data key was given")
+        return int(schema)
 
     def _read_version(self, connection: sqlite3.Connection) -> int:
         row = connection.execute("SELECT version, checksum FROM meta").fetchone()
-        if row is None or row[1] != _version_checksum(row[0]):
+        if row is None or row[1] != version_checksum(row[0]):
             raise corrupt(self.place, "its version is missing or wrong")
         return int(row[0])
 
     def _read_rows(self, connection: sqlite3.Connection) -> Iterator[Row]:
         rows = connection.execute(_SELECT)
-        for *fields, checksum in rows:
-            row = Row(*fields)
-            if checksum != _checksum(row):
+        for *columns, checksum in rows:
+            row = Row(*columns)
+            if checksum != row_checksum(row):
                 raise corrupt(self.place, f"the checksum of {row.kind} {row.id} is wrong")
             yield row
 
     def _commit(self, version: int, rows: Sequence[Row]) -> None:
         with self._commit_errors(), self._writable() as connection:
-            puts = [(*row[:3], _checksum(row), row.data) for row in rows if row.data is not None]
+            puts = [self._at_rest(row) for row in rows if row.data is not None]
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_PUT, puts)
+            connection.executemany(PUT, puts)
             connection.executemany(_DELETE, [row[:2] for row in rows if row.data is None])
-            connection.execute(_PUT_VERSION, (version, _version_checksum(version)))
+            connection.execute(PUT_VERSION, (version, version_checksum(version)))
             connection.execute("COMMIT")
+
+    @property
+    def _schema(self) -> int:
+        return PLAIN_SCHEMA if self._sealer is None else SEALED_SCHEMA
+
+    def _at_rest(self, row: Row) -> RowAtRest:
+        """The row as it lies in the file: sealed, with a checksum of that."""
+        assert row.data is not None
+        if self._sealer is not None:
+            row = row._replace(data=self._sealer.seal(row.data, _bound(row)))
+        return (*row[:3], row_checksum(row), row.data or b"")
+
+    def _is_current(self, row: Row) -> bool:
+        return self._sealer is None or self._sealer.is_current(row.data or b"")
+
+    def _opened(self, row: Row) -> Row:
+        assert self._sealer is not None
+        try:
+            return row._replace(data=self._sealer.open(row.data or b"", _bound(row)))
+        except NotOpenedError as error:
+            if error.wrong_key:
+                raise self._wrong_key(self._sealer.home) from error
+            raise corrupt(self.place, f"{row.kind} {row.id}: {error}") from error
+
+    def _wrong_key(self, home: Path) -> CorruptStateError:
+        return CorruptStateError(
+            f"{self.place} was sealed with another data key than the one in {home}: they come from"
+            " different nodes or times; nothing was changed: put back both from the same copy"
+        )
 
     @contextlib.contextmanager
     def _writable(self) -> Iterator[sqlite3.Connection]:
@@ -191,9 +247,6 @@ class SqliteBackend:
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):  # what is in the WAL is durable there
                 connection.close()
-
-    def _beside(self, end: str) -> Path:
-        return self.path.with_name(self.path.name + end)
 
     @contextlib.contextmanager
     def _boot_errors(self) -> Iterator[None]:
@@ -233,10 +286,6 @@ class SqliteBackend:
         return UnavailableError(f"{start}: {error} ({name}): check the disk, and try again")
 
 
-def _checksum(row: Row) -> int:
-    head = f"{row.kind}/{row.id}/{row.version}".encode()
-    return zlib.crc32(row.data or b"", zlib.crc32(head))
-
-
-def _version_checksum(version: int) -> int:
-    return zlib.crc32(f"version/{version}".encode())
+def _bound(row: Row) -> bytes:
+    """What a sealed row is tied to: it does not open in another's place, nor as an older one."""
+    return f"{row.kind}/{row.id}/{row.version}".encode()

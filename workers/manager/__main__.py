@@ -6,9 +6,10 @@ from swarmd.clock import SystemClock
 from swarmd.ipc.messages import MANAGER, NodeChanged, Ready
 from swarmd.ipc.parent_link import ParentLink
 from swarmd.state_dir import StateDir
-from swarmd.store import SqliteBackend, Store
+from swarmd.store import Store
 from workers.manager.bootstrap import bootstrap
 from workers.manager.manager import Manager
+from workers.manager.sealed_store import open_backend
 from workers.program import run_worker
 
 
@@ -16,7 +17,7 @@ async def main(link: ParentLink) -> None:
     """Open the store, be somebody, serve; cancelled for a stop."""
     clock, random = SystemClock(), SystemRandom()
     state_dir = StateDir(link.config.state_dir)
-    backend = SqliteBackend(state_dir.store)
+    backend = await open_backend(state_dir)
     async with Store(backend, clock) as store:
         identity = await bootstrap(store, state_dir, link.config, clock, random)
 

@@ -2,9 +2,12 @@
 
     store          files          then
     no cluster     none           make everything: the objects in one transaction, then the files
-    cluster        none, some     the first start was cut short, or files were lost: certify again
-    cluster        all            they must fit the cluster, else CorruptStateError
-    no cluster     all, some      the store was lost: CorruptStateError
+    cluster        none, one      the first start was cut short, or files were lost: certify again
+    cluster        both           they must fit the cluster, else CorruptStateError
+    no cluster     both, one      the store was lost: CorruptStateError
+
+The files are the root's and the node's certificate; the key's has to be there before, as it keeps
+the key that seals the store (swarmd.security.data_key).
 
 The root CA's key exists in the store alone. So the store comes first: a crash before its commit
 leaves nothing, and after it all that is needed to make the files.
@@ -45,7 +48,8 @@ async def bootstrap(
     Raises CorruptStateError when the two do not fit, CannotBootError for an option not there yet.
     """
     _refuse_unsupported(config)
-    files = [state_dir.root_ca, state_dir.node_key, state_dir.node_certificate]
+    # The key's file is there before the store, which is sealed by a header of it.
+    files = [state_dir.root_ca, state_dir.node_certificate]
     present = [path for path in files if path.exists()]
     cluster = _cluster(store)
     if cluster is None:

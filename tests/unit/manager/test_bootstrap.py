@@ -184,7 +184,7 @@ async def test_lost_files_among_many_managers_are_not_guessed(start, store, stat
         await start()
 
 
-@pytest.mark.parametrize("kept", ["root_ca", "node_certificate", "node_key"])
+@pytest.mark.parametrize("kept", ["root_ca", "node_certificate"])
 async def test_files_without_their_store_are_not_overwritten(start, state_dir, clock, kept):
     node_of(RootCA.create(clock.now()), clock.now()).save(state_dir)
     for name in {"root_ca", "node_certificate", "node_key"} - {kept}:

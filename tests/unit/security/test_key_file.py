@@ -53,7 +53,7 @@ def test_a_first_key_has_swarmkits_first_header(path):
 
 def test_a_sealed_key_cannot_boot(path):
     path.write_text(SEALED)
-    with pytest.raises(CannotBootError, match="unlock key"):
+    with pytest.raises(CannotBootError, match="is locked: unlock this node"):
         key_file.read(path)
 
 

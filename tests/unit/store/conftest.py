@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from swarmd.security.encryption import Sealer
 from swarmd.store import Backend, MemoryBackend, SqliteBackend, Store
 from tests.fakes.clock import FakeClock
 
@@ -16,9 +17,12 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "sealed sqlite"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     """Gives a backend over the same data each time, as a restarted process would have it."""
+    if request.param == "sealed sqlite":
+        sealer = Sealer(bytes(32), tmp_path / "swarm-node.key")
+        return lambda: SqliteBackend(tmp_path / "swarm.db", sealer)
     if request.param == "sqlite":
         return lambda: SqliteBackend(tmp_path / "swarm.db")
     memory = MemoryBackend()
