@@ -52,7 +52,7 @@ def start(ctx: click.Context, /, timeout: float, **values: Any) -> None:
     """
     config = node_config(values)
     state_dir = StateDir(config.state_dir)
-    report = NodeReport.read(state_dir)
+    report = _settled(state_dir, time.monotonic() + timeout)
     if report.ready:
         click.echo(f"swarmd runs already: pid {report.pid}, node {report.facts.get('node_id')}")
         return
@@ -63,6 +63,12 @@ def start(ctx: click.Context, /, timeout: float, **values: Any) -> None:
     except (UnavailableError, OSError) as error:
         raise click.ClickException(str(error)) from error
     wait_ready(supervisord, state_dir, timeout)
+
+
+def _settled(state_dir: StateDir, deadline: float) -> NodeReport:
+    """The report of one that stays, or of none: who is on its way out is waited for."""
+    _wait(lambda: not NodeReport.read(state_dir).leaves, deadline, "the swarmd before has not left")
+    return NodeReport.read(state_dir)
 
 
 def kept_options(config: NodeConfig, variables: Mapping[str, str]) -> dict[str, str]:
