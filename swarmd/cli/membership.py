@@ -135,6 +135,7 @@ def _leave(place: StateDir, member: Identity | None, deadline: float, *, force: 
             shutil.rmtree(path)
         else:
             path.unlink()
+    place.node_report.unlink(missing_ok=True)
 
 
 def _files(place: StateDir) -> list[Path]:

@@ -37,6 +37,8 @@ _FIRST_RETRY_SECONDS: Final = 0.1
 _LAST_RETRY_SECONDS: Final = 8.0
 _QUICK_RETRIES: Final = 20  # three seconds' worth
 _QUICK_RETRY_SECONDS: Final = 0.2
+_FIRST_REFUSED_SECONDS: Final = 1.0
+_LAST_REFUSED_SECONDS: Final = 60.0
 _FIRST_DESCRIBE_SECONDS: Final = 0.5
 _DESCRIBE_SECONDS: Final = 20.0
 
@@ -77,6 +79,7 @@ class Agent:
         self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, random)
         self._quick = Backoff(_QUICK_RETRY_SECONDS, _QUICK_RETRY_SECONDS, random)
         self._quick_retries = _QUICK_RETRIES
+        self._refused = Backoff(_FIRST_REFUSED_SECONDS, _LAST_REFUSED_SECONDS, random)
         self._complaint = ""
         self._session_id = ""
         self._node = api.Node()
@@ -132,6 +135,7 @@ class Agent:
         self._session_id = session.id
         self._remotes.observe_known(remote, GOOD)
         self._backoff.reset()
+        self._refused.reset()
         self._quick_retries = _QUICK_RETRIES
         self._complaint = ""
         self.manager = remote.addr
@@ -141,11 +145,15 @@ class Agent:
         """Say what happened, and how long to wait."""
         self._remotes.observe_known(remote, BAD)
         quick = self._quick_retries > 0 and isinstance(error, UnavailableError)
+        refused = isinstance(error, NotFoundError | PermissionDeniedError | UnauthenticatedError)
         if quick:
             self._quick_retries -= 1
-        delay = self._quick.next() if quick else self._backoff.next()
-        # Quick retries say the same again and again: once is enough.
-        level = logging.DEBUG if quick and _event(error) == self._complaint else logging.WARNING
+        # One that was removed from the swarm may ask for days until somebody looks after it.
+        backoff = self._quick if quick else self._refused if refused else self._backoff
+        delay = backoff.next()
+        # These say the same again and again: once is enough.
+        again = (quick or refused) and _event(error) == self._complaint
+        level = logging.DEBUG if again else logging.WARNING
         self._complaint = _event(error)
         extra = fields(manager=remote.addr, reason=error, retry_seconds=round(delay, 2))
         log.log(level, self._complaint, extra=extra)
@@ -218,7 +226,9 @@ def _event(error: SwarmError) -> str:
     """What happened, for the log; the reason says the rest."""
     sentence = str(error).lower()
     if isinstance(error, NotFoundError):
-        return "the manager does not know this node: was it removed from the swarm?"
+        return "the manager does not know this node: was it removed? `swarmd leave` cleans up"
+    if isinstance(error, PermissionDeniedError) and "removed" in sentence:
+        return "this node was removed from the swarm: `swarmd leave` cleans up"
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return "the manager does not accept this node's certificate"
     if "alpn" in sentence:

@@ -7,7 +7,13 @@ import random
 import pytest
 
 from swarmd import api
-from swarmd.errors import NotFoundError, SwarmError, UnavailableError
+from swarmd.errors import (
+    NotFoundError,
+    PermissionDeniedError,
+    SwarmError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from tests.fakes.clock import FakeClock
 from workers.agent.agent import Agent
 from workers.agent.remotes import Remote, Remotes
@@ -83,9 +89,20 @@ async def test_a_lost_manager_is_tried_quickly_at_first_then_patiently(
     assert all(4 <= pause <= 8.0001 for pause in pauses[-5:])
 
 
-async def test_a_removed_node_is_patient_from_the_start(clock, remotes, tmp_path) -> None:
-    managers = Managers(clock, NotFoundError("node", "n"))
-    assert len(await tries(managers, remotes, 60, tmp_path / "s")) < 20
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NotFoundError("node", "n"), "does not know this node: was it removed?"),
+        (PermissionDeniedError("node n was removed from the cluster"), "node was removed"),
+        (UnauthenticatedError("it ran out"), "does not accept this node's certificate"),
+    ],
+)
+async def test_a_refused_node_says_so_once_and_hardly_tries(
+    clock, remotes, tmp_path, caplog, *, error, words
+) -> None:
+    pauses = await tries(Managers(clock, error), remotes, 600, tmp_path / "s")
+    assert all(30 <= pause <= 60 for pause in pauses[7:])
+    assert 1 == sum(words in record.message for record in caplog.records)
 
 
 async def test_every_manager_is_tried(clock, tmp_path) -> None:
