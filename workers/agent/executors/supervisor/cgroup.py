@@ -132,6 +132,8 @@ class CgroupTree:
     def open(self) -> None:
         """Find out what can be used here, and say why what cannot be."""
         for hierarchy in sorted(self.hierarchies, key=_preference):
+            if not self._needs(hierarchy):
+                continue
             try:
                 self._open(hierarchy)
             except OSError as error:
@@ -142,6 +144,12 @@ class CgroupTree:
                 self.unavailable.pop(controller, None)
             else:
                 self.unavailable.setdefault(controller, f"no {controller} cgroup is mounted here")
+
+    def _needs(self, hierarchy: Hierarchy) -> bool:
+        wanted = set(CONTROLLERS) - self.holders.keys()
+        return (
+            self.tracker is None or hierarchy.version == V2 or bool(wanted & hierarchy.controllers)
+        )
 
     def _open(self, hierarchy: Hierarchy) -> None:
         base = hierarchy.path / "swarmd" / self.instance
@@ -176,7 +184,7 @@ class CgroupTree:
         wanted = {path: version for version, path in [self.tracker, *self._holders(limits)]}
         group = TaskCgroup([(version, path / task_id) for path, version in wanted.items()])
         for _, path in group.hierarchies:
-            path.mkdir(exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
         for controller in limits.controllers():
             version, base = self.holders[controller]
             for name, value in settings_of(version, controller, limits):

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from workers.agent.executors.supervisor.cgroup import Hierarchy, parse_mounts, settings_of
+from workers.agent.executors.supervisor.cgroup import (
+    CgroupTree,
+    Hierarchy,
+    parse_mounts,
+    settings_of,
+)
 from workers.agent.executors.supervisor.messages import Limits
 
 MOUNTS = """\
@@ -45,3 +50,38 @@ def test_a_sliver_of_a_processor_is_what_the_kernel_allows_at_least() -> None:
 def test_only_what_is_limited_needs_a_controller() -> None:
     assert ["memory"] == Limits(memory_bytes=64).controllers()
     assert [] == Limits().controllers()
+
+
+def hybrid(tmp_path: Path) -> CgroupTree:
+    """A hybrid host's hierarchies, as directories."""
+    (tmp_path / "unified").mkdir()
+    (tmp_path / "unified" / "cgroup.controllers").write_text("hugetlb\n")
+    names = ("systemd", "blkio", "memory", "cpu", "pids")
+    old = [Hierarchy(1, tmp_path / name, frozenset({name})) for name in names]
+    return CgroupTree("i1", [*old, Hierarchy(2, tmp_path / "unified", frozenset())])
+
+
+def test_a_hybrid_host_tracks_on_v2_and_limits_on_v1(tmp_path: Path) -> None:
+    tree = hybrid(tmp_path)
+    tree.open()
+    assert (2, tmp_path / "unified" / "swarmd" / "i1") == tree.tracker
+    assert {"cpu", "memory", "pids"} == tree.holders.keys()
+    assert {} == tree.unavailable
+
+
+def test_only_the_hierarchies_that_are_used_are_touched_and_left_as_they_were(
+    tmp_path: Path,
+) -> None:
+    tree = hybrid(tmp_path)
+    tree.open()
+    used = {"unified", "memory", "cpu", "pids"}
+    assert used == {path.parent.name for path in tmp_path.glob("*/swarmd")}
+    tree.close()
+    assert [] == list(tmp_path.glob("*/swarmd"))
+
+
+def test_a_host_without_a_controller_says_so(tmp_path: Path) -> None:
+    tree = CgroupTree("i1", [Hierarchy(1, tmp_path / "memory", frozenset({"memory"}))])
+    tree.open()
+    said = {name: f"no {name} cgroup is mounted here" for name in ("cpu", "pids")}
+    assert said == tree.unavailable
