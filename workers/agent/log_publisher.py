@@ -140,6 +140,7 @@ class _Publication:
                 await self._read.join()
                 sending.cancel()
             await call.write(api.PublishLogsMessage(subscription_id=self._id, close=True))
+            await call.done_writing()
             with suppress(aio.AioRpcError):  # all was said: how the stream ends tells nothing
                 await call
         except* (aio.AioRpcError, asyncio.InvalidStateError) as errors:
