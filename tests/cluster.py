@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -199,10 +199,13 @@ class RealNode:
     def create_service(
         self, *command: str, replicas: int = 1, task: dict[str, Any] | None = None, **container: Any
     ) -> str:
-        """A host service with that command; its id. Named after nothing: names are unique."""
+        """A host service with that command; its id. It restarts after 0.1 s, and not after 5."""
+        restart = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
+        restart.delay.FromMilliseconds(100)
         spec = builders.container(command=command, **container)
         built = builders.service(
-            replicas=replicas, task_spec=api.TaskSpec(container=spec, **(task or {}))
+            replicas=replicas,
+            task_spec=api.TaskSpec(container=spec, **{"restart": restart, **(task or {})}),
         )
         request = api.CreateServiceRequest(spec=built.spec)
         return str(self.call("CreateService", request).service.id)
@@ -223,9 +226,17 @@ class RealNode:
             if task.status.state == task.desired_state == state
         }
 
-    def wait_running(self, service_id: str, count: int) -> dict[str, int]:
-        wait(lambda: len(self.running(service_id)) == count, f"{count} running tasks")
-        return self.running(service_id)
+    def wait_running(
+        self, service_id: str, count: int, besides: Collection[str] = ()
+    ) -> dict[str, int]:
+        """`running`, as soon as it has that many tasks; those `besides` do not count."""
+
+        def found() -> dict[str, int]:
+            running = self.running(service_id)
+            return {task: pid for task, pid in running.items() if task not in besides}
+
+        wait(lambda: len(found()) == count, f"{count} running tasks")
+        return found()
 
     # Its processes.
 

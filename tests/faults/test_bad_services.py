@@ -100,9 +100,7 @@ def test_swarmctl_says_why_a_service_does_not_run(node: RealNode) -> None:
 
 
 def test_a_crash_looping_task_waits_longer_each_time_and_says_so(node: RealNode) -> None:
-    policy = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
-    policy.delay.FromMilliseconds(100)
-    service = node.create_service("sh", "-c", "exit 3", task={"restart": policy})
+    service = node.create_service("sh", "-c", "exit 3")
     seen: dict[int, api.Task] = {}
 
     def fourth() -> bool:

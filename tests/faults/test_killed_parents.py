@@ -1,7 +1,9 @@
 """The parent or its supervisord is killed: tasks are adopted, and no orphan runs beside another."""
 
+import concurrent.futures
 import os
 import signal
+import time
 
 import pytest
 
@@ -46,22 +48,29 @@ def assert_adopted(node: RealNode, service: str, pids: dict[str, int]) -> None:
     assert pids.keys() == {task.id for task in node.tasks(service)}
 
 
-@pytest.mark.parametrize("pause", [False, True], ids=["at-once", "after-swarmd-left"])
+@pytest.mark.parametrize("early", [True, False], ids=["while-swarmd-leaves", "after-it-left"])
 def test_after_supervisord_was_killed_the_next_start_converges_without_orphans(
-    node: RealNode, pause: bool
+    node: RealNode, early: bool
 ) -> None:
     node.start()
     service = node.create_service("sleep", "1000", replicas=5)
     before = node.wait_running(service, 5)
     parent, workers = node.pid, [node.worker_pid(name) for name in WORKERS]
+    agent = node.worker_pid("agent")
+    if early:
+        os.kill(agent, signal.SIGSTOP)
     os.kill(node.supervisord_pid(), signal.SIGKILL)
     wait(lambda: not any(map(lives, before.values())), "the tasks' end")
-    if pause:
-        wait(lambda: not node.is_locked(), "swarmd's leaving")
-    node.start()
+    wait(lambda: early or not node.is_locked(), "swarmd's leaving")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(node.start)
+        if early:
+            wait(lambda: "stopping" == node.report["phase"], "the stop path")
+            time.sleep(1)  # `swarmd start` looks meanwhile
+            os.kill(agent, signal.SIGCONT)
+        starting.result()
     assert not lives(parent)
     assert not any(map(lives, workers))
-    after = node.wait_running(service, 5)
-    assert not before.keys() & after.keys()  # a task runs once
+    after = node.wait_running(service, 5, besides=before)  # a task runs once
     assert {pid: task for task, pid in after.items()} == node.task_processes()
     assert 2 == sum("supervisord -c" in line for line in node.processes().values())
