@@ -11,7 +11,15 @@ import psutil
 import pytest
 
 from swarmd.state_dir import StateDir
-from tests.host_engine import HostEngine, alive, host_engine, host_task, soon, state_directory
+from tests.host_engine import (
+    HostEngine,
+    alive,
+    host_engine,
+    host_task,
+    soon,
+    state_directory,
+    supervisorctl,
+)
 from workers.agent.executors.errors import ExecutorError, ExitError, GoneError
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(60)]
@@ -71,6 +79,21 @@ async def test_a_task_is_not_started_again_in_a_new_supervisord(engine: HostEngi
         await waiting
     with pytest.raises(GoneError):
         await engine.controller(task).prepare()
+
+
+async def test_a_reloaded_supervisord_serves_on(engine: HostEngine) -> None:
+    controller = await engine.started("sleep", "60")
+    pid, supervisord = (await controller.container_status()).pid, engine.pid
+    waiting = asyncio.create_task(controller.wait())
+    supervisorctl(engine.state_dir.supervisor, "reload")
+    with pytest.raises((GoneError, ExitError)):  # told in time, or not
+        await waiting
+    assert not alive(pid)
+    for _ in range(3):
+        begun = time.monotonic()
+        await (await engine.started("sh", "-c", "exec >/dev/null 2>&1; true")).wait()
+    assert time.monotonic() - begun < 1
+    assert supervisord == engine.pid
 
 
 async def test_an_agent_that_dies_leaves_its_tasks_running(state_dir: StateDir) -> None:

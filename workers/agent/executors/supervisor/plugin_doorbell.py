@@ -32,8 +32,8 @@ class Doorbell:
             if not rung:
                 self._ring(path)
 
-    def close(self) -> None:
-        self._socket.close()
+    def abandon(self) -> None:
+        self._socket.detach()
 
     def _ring(self, path: str) -> None:
         self._rung[path] = True

@@ -42,7 +42,7 @@ class Tasks:
 
     def __init__(self, supervisord: Any, instance: str) -> None:
         if Tasks._current:
-            Tasks._current.close()  # supervisord reloads: a new one in the same process
+            Tasks._current.abandon()  # supervisord reloads: a new one in the same process
         Tasks._current = self
         self._supervisord = supervisord
         self._log = supervisord.options.logger
@@ -62,11 +62,12 @@ class Tasks:
         events.subscribe(events.SupervisorStoppingEvent, self._on_stopping)
         atexit.register(self._clean_up)
 
-    def close(self) -> None:
+    def abandon(self) -> None:
+        """Forget the descriptors, which supervisord closed: their numbers are others' by now."""
         atexit.unregister(self._clean_up)
-        self._wakeup.close()
-        self.zygote.close()
-        self.doorbell.close()
+        self._wakeup.abandon()
+        self.zygote.abandon()
+        self.doorbell.abandon()
 
     def info(self, version: str) -> HostInfo:
         return HostInfo(

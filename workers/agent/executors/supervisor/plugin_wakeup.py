@@ -46,13 +46,10 @@ class Wakeup:
             self._due = due
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def close(self) -> None:
+    def abandon(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.set_wakeup_fd(-1)
-        asyncore.socket_map.pop(self._reader, None)
-        for descriptor in (self._reader, self._writer):
-            with contextlib.suppress(OSError):  # a reload of supervisord closes whatever is open
-                os.close(descriptor)
+        if asyncore.socket_map.get(self._reader) is self:
+            del asyncore.socket_map[self._reader]
 
     # What supervisord's loop asks of each entry of its socket map.
 

@@ -71,6 +71,11 @@ class Zygote:
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
         os.close(self._handle)
 
+    def abandon(self) -> None:
+        if self._socket:
+            self._socket.detach()
+            self._socket = None
+
     def _answer(self, requests: socket.socket) -> int:
         try:
             answer = int(requests.recv(64) or -errno.EPIPE)
