@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -23,6 +24,7 @@ from typing import Any
 
 import pytest
 from docker import APIClient
+from docker.errors import DockerException
 
 from swarmd import api
 from swarmd.clock import SystemClock
@@ -122,10 +124,13 @@ class Dockerd:
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
             return False
+        with socket.socket(socket.AF_UNIX) as visitor:
+            if visitor.connect_ex(str(self.socket)):
+                return False
         try:
             with contextlib.closing(self.client()) as client:
                 return bool(client.ping())
-        except Exception:
+        except (DockerException, OSError):
             return False
 
     def _signal(self, number: signal.Signals) -> None:

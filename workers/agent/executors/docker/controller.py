@@ -82,7 +82,8 @@ class DockerController:
         elif found.has_ended or found.health != "starting":
             raise AlreadyStartedError(f"task {self._task.id} was started before")
         found = await self._wait(lambda s: s.has_ended or s.health != "starting")
-        await self._judge(found)
+        if found.has_health_check:
+            await self._judge(found)
 
     async def wait(self) -> None:
         """Return when it ended with status 0; an unhealthy one is stopped and fails."""

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -33,6 +34,7 @@ _T = TypeVar("_T")
 
 _THREADS: Final = 16
 _CALL_SECONDS: Final = 60
+_KNOCK_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 15.0
 _FIRST_RETRY: Final = 0.1
@@ -230,6 +232,8 @@ class Engine:
 
 def _connect(address: str) -> APIClient:
     """In a thread: it asks the engine for its version."""
+    if address.startswith("unix://"):
+        _knock(address.removeprefix("unix://"))
     tls = kwargs_from_env().get("tls") if address.startswith("tcp://") else None
     client = APIClient(
         base_url=address,
@@ -240,6 +244,13 @@ def _connect(address: str) -> APIClient:
     )
     client.trust_env = False  # a proxy is for registries, not for the engine
     return client
+
+
+def _knock(path: str) -> None:
+    """Whether anyone listens there, in plain words: the SDK wraps them, and leaks its socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        visitor.settimeout(_KNOCK_SECONDS)
+        visitor.connect(path)
 
 
 def _open(

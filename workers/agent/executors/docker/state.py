@@ -34,6 +34,10 @@ class ContainerState:
     def has_ended(self) -> bool:
         return self.status in _ENDED
 
+    @property
+    def has_health_check(self) -> bool:
+        return self.health not in ("", "none")
+
     def to_status(self) -> api.ContainerStatus:
         return api.ContainerStatus(container_id=self.id, pid=self.pid, exit_code=self.exit_code)
 
