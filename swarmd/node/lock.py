@@ -37,7 +37,7 @@ async def hold_lock(path: Path, clock: Clock, unless: asyncio.Event) -> AsyncIte
     """Own the state directory of this lock file; gives the descriptor, for workers to inherit.
 
     Gives None, and owns nothing, where `unless` is set before the lock is free.
-    Raises StateDirInUseError, OrphansError, or CannotBootError where the file cannot be opened.
+    Raises StateDirInUseError, OrphansError, or CannotBootError where the file cannot be written.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -46,8 +46,7 @@ async def hold_lock(path: Path, clock: Clock, unless: asyncio.Event) -> AsyncIte
         raise CannotBootError(msg) from error
     try:
         if await _wait(descriptor, path, clock, unless):
-            os.truncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            _sign(descriptor, path)
             yield descriptor
         else:
             yield None
@@ -68,6 +67,16 @@ async def _wait(descriptor: int, path: Path, clock: Clock, unless: asyncio.Event
             log.info("waits for the state directory", extra=logs.fields(lock=path))
         await clock.sleep(_POLL_SECONDS)
     return True
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    """Say whose it is; on a full disk that is the first thing that fails."""
+    try:
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        msg = f"cannot write the lock of the state directory, {path}: {error.strerror}"
+        raise CannotBootError(msg) from error
 
 
 def _try(descriptor: int) -> bool:
