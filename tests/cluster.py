@@ -36,6 +36,7 @@ from swarmd.rpc.channel import leaf_shown
 from tests import builders
 from tests.fakes.running_node import lives
 from tests.reference import ROOT
+from workers.agent.executors.supervisor import own_supervisord
 
 READY_SECONDS = 30.0  # a start takes one; a loaded machine may take its time
 _CALL_SECONDS = 20.0
@@ -282,10 +283,8 @@ class RealNode:
     @property
     def _instances(self) -> list[str]:
         """What the plugin in each supervisord of this node marks its tasks with."""
-        sockets = [
-            self.state_dir / "supervisord.sock",
-            self.state_dir / "supervisor/supervisord.sock",
-        ]
+        own = own_supervisord.socket_path(self.state_dir / "supervisor")
+        sockets = [self.state_dir / "supervisord.sock", own]
         return [hashlib.sha256(f"unix://{path}".encode()).hexdigest()[:12] for path in sockets]
 
 

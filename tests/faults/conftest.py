@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,18 +19,18 @@ def node() -> Iterator[RealNode]:
 
 
 @pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+def mount() -> Iterator[Callable[[str], Path]]:
     """A function that mounts a tmpfs with these options, until the test is over."""
     mounted: list[Path] = []
 
     def tmpfs(options: str) -> Path:
         if os.getuid() != 0:
             pytest.skip("only root may mount a small tmpfs")
-        place = tmp_path / f"tmpfs{len(mounted)}"
-        place.mkdir()
+        place = Path(tempfile.mkdtemp(prefix="swd"))  # short: unix sockets live below it
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
+            place.rmdir()
             pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
         mounted.append(place)
         return place
@@ -37,3 +38,4 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield tmpfs
     for place in mounted:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
+        place.rmdir()
