@@ -107,6 +107,7 @@ class Tasks:
         process = self._process(task_id)
         if process.state in RUNNING_STATES:
             process.stop()
+            self._wakeup.within(process.settings.grace_seconds + _LOOK_AGAIN_SECONDS)
         elif not process.laststart:
             self._call_off(process)
 
