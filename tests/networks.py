@@ -1,8 +1,8 @@
 """Hosts that are network namespaces on one switch, with nothing of this machine's network in it.
 
-    with lan() as net:
-        one, two = net.host(), net.host()      # one.address, one.enter("ip", "addr")
-        with net.cut(two): …                   # packets vanish, as when a cable is pulled elsewhere
+with lan() as net:
+    one, two = net.host(), net.host()      # one.address, one.enter("ip", "addr")
+    with net.cut(two): …                   # packets vanish, as when a cable is pulled elsewhere
 """
 
 import contextlib
@@ -15,6 +15,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from swarmd import api
+from swarmd.api import times
+from tests.cluster import RealNode, wait
+
+_PORT = 4242
 _TOOLS = ("ip", "bridge", "nsenter")
 _FORWARDING, _DISABLED = "3", "0"
 _serial = itertools.count()
@@ -84,6 +89,67 @@ class Lan:
     def _namespace(self, name: str) -> None:
         _run("ip", "netns", "add", name)
         self._names.append(name)
+
+
+class NetNode(RealNode):
+    """A real node on a host of its own, listening on every address of it."""
+
+    def __init__(self, host: Host, *options: str) -> None:
+        super().__init__(f"--hostname={host.name}", *options)
+        self.host = host
+        self.remote = f"0.0.0.0:{_PORT}"
+        self.address = f"{host.address}:{_PORT}"
+
+    def argv(self, command: str = "run", *options: str) -> list[str]:
+        return self.host.enter(*super().argv(command, *options))
+
+    @property
+    def id(self) -> str:
+        return str(self.report["node_id"])
+
+    def join(self, address: str, token: str) -> None:
+        """Join, ready."""
+        self.environment |= {"SWARMD_JOIN_ADDR": address, "SWARMD_JOIN_TOKEN": token}
+        self.run()
+
+    # As its manager.
+
+    @property
+    def cluster(self) -> api.Cluster:
+        return self.call("ListClusters", api.ListClustersRequest()).clusters[0]
+
+    @property
+    def worker_token(self) -> str:
+        return str(self.cluster.root_ca.join_tokens.worker)
+
+    def beat_every(self, seconds: float) -> None:
+        """Have nodes say so often that they live; one is down after three times that long."""
+        found = self.cluster
+        found.spec.dispatcher.heartbeat_period.CopyFrom(times.duration(seconds))
+        request = api.UpdateClusterRequest(
+            cluster_id=found.id, cluster_version=found.meta.version, spec=found.spec
+        )
+        self.call("UpdateCluster", request)
+
+    def node(self, node_id: str) -> api.Node:
+        found: api.Node = self.call("GetNode", api.GetNodeRequest(node_id=node_id)).node
+        return found
+
+    def wait_state(self, node_id: str, state: int, seconds: float = 30) -> float:
+        name = api.NodeStatus.State.Name(state)
+        return wait(lambda: self.node(node_id).status.state == state, name, seconds)
+
+    def placed(self, service_id: str) -> dict[str, list[str]]:
+        """Node id to ids of the tasks that run there, and are meant to."""
+        found: dict[str, list[str]] = {}
+        running = api.TaskState.RUNNING
+        for task in self.tasks(service_id):
+            if task.status.state == task.desired_state == running:
+                found.setdefault(task.node_id, []).append(task.id)
+        return found
+
+    def counts(self, service_id: str) -> dict[str, int]:
+        return {node_id: len(tasks) for node_id, tasks in self.placed(service_id).items()}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,60 @@
+"""Docker Engines on hosts of their own, as members of a swarm."""
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker_engine import Dockerd, busybox_tar, why_not
+from tests.networks import Host, Lan
+
+
+class DockerHost(Dockerd):
+    """A Docker Engine with the image busybox."""
+
+    def __init__(self, root: Path, net: Lan) -> None:
+        super().__init__(root)
+        self.host: Host = net.host(str(self._holder.pid))
+
+    def docker(self, *words: str, check: bool = True) -> str:
+        """What a docker command prints; it has to end well, unless `check` is off."""
+        done = subprocess.run(
+            ["docker", f"--host={self.address}", *words],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    @property
+    def log(self) -> str:
+        return (self.root / "dockerd.log").read_text()
+
+    def _flags(self) -> list[str]:
+        # Docker's own words: live-restore and swarm mode do not go together.
+        return [flag for flag in super()._flags() if flag != "--live-restore"]
+
+
+@contextlib.contextmanager
+def docker_host(net: Lan) -> Iterator[DockerHost]:
+    """One that runs until the block ends; skips the test where none can."""
+    if reason := why_not():
+        pytest.skip(reason)
+    if shutil.which("docker") is None:
+        pytest.skip("not installed: docker")
+    root = Path(tempfile.mkdtemp(prefix="swdk"))
+    made = DockerHost(root, net)
+    try:
+        made.start()
+        with contextlib.closing(made.client()) as client:
+            client.import_image_from_data(busybox_tar(), repository="busybox", tag="latest")
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(root, ignore_errors=True)
