@@ -14,7 +14,7 @@
     enrollment     the first certificate, with a join token
     renewal        each later one, in time; dialer uses the newest
     description    what this node is: platform, resources, engines
-    templates      fills in {{.Service.Name}} and kin; template_syntax reads Go's templates (pure)
+    templates      fills in {{.Service.Name}} and kin, by way of swarmd.api.templates (pure)
     payloads       the data of secrets and configs, templates filled in
     remotes        which manager to try; peers_file remembers them
 

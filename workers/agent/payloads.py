@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from swarmd import api
-from workers.agent import templates
+from swarmd.api import templates
 from workers.agent.executors import Dependencies
 from workers.agent.executors.errors import RejectedError
-from workers.agent.template_syntax import TemplateError
 
 _LANGUAGE: Final = "golang"
 
@@ -54,7 +53,7 @@ class Payloads:
         text = spec.data.decode(errors="surrogateescape")
         try:
             filled = templates.expand(text, self._context, functions)
-        except TemplateError as error:
+        except templates.TemplateError as error:
             # Its own words could hold a part of the secret.
             raise RejectedError(f"{what}: its template cannot be filled in") from error
         return filled.encode(errors="surrogateescape")
@@ -85,5 +84,5 @@ def _known(ids: Iterable[str], objects: Mapping[str, object]) -> list[str]:
 
 def _raw(kind: str, file: str, found: list[bytes]) -> str:
     if not found:
-        raise TemplateError(f"{kind} target {file} not found")
+        raise templates.TemplateError(f"{kind} target {file} not found")
     return found[0].decode(errors="surrogateescape")

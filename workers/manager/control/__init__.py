@@ -24,7 +24,4 @@ and, pure:
                         what a name, a duration, an image's name may be
     service_checks task_checks container_checks port_checks
                         is a spec sound: the whole, its task, its container, its ports
-    templates           a container's templates tried with stand-in values, by way of
-    template_syntax template_run template_functions
-                        Go's template language: read, fill in, what it can call
 """

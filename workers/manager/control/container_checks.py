@@ -10,18 +10,35 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from swarmd import api
+from swarmd.api.templates import TemplateError, context, expand_container
 from swarmd.errors import InvalidArgumentError
 from workers.manager.control.durations import nanos
 from workers.manager.control.image_names import is_image_name
-from workers.manager.control.templates import TemplateError, expand_container
 
 _SHORTEST_NANOS: Final = 1_000_000  # a health check more often than that is a mistake
+
+# Labels of a service are not known here: a template that names one fails, as SwarmKit's.
+_STAND_IN: Final = context(
+    api.Task(
+        annotations=api.Annotations(name="taskname"),
+        service_id="serviceid",
+        service_annotations=api.Annotations(name="servicename"),
+        slot=1,
+        node_id="nodeid",
+    ),
+    api.Node(
+        description=api.NodeDescription(
+            hostname="nodeHostname",
+            platform=api.Platform(os="os", architecture="architecture"),
+        )
+    ),
+)
 
 
 def check_container(spec: api.TaskSpec) -> None:
     """Raises a SwarmError that names the first fault."""
     try:
-        container = expand_container(spec.container)
+        container = expand_container(spec.container, _STAND_IN)
     except TemplateError as error:
         raise InvalidArgumentError(str(error)) from error
     _check_image(container.image)

@@ -1,4 +1,4 @@
-"""Which templates a container spec may have, and what is told of the others."""
+"""What becomes of a template, and what is told of one that cannot be filled in."""
 
 import contextlib
 
@@ -6,17 +6,33 @@ import pytest
 from hypothesis import given, strategies
 
 from swarmd import api
-from workers.manager.control.templates import TemplateError, expand_container
+from swarmd.api.templates import TemplateError, context, expand
 
 SERVICE = "struct { ID string; Name string; Labels map[string]string }"
+NO_TEXT = "error calling join: wrong type for value; expected string; got int"
 NO_OOPS = "can't evaluate field Oops in type"
 NO_FIELD = "can't evaluate field {0} in type *template.Context"
 
 
-def env(template: str) -> str:
-    """What the value of an environment variable becomes."""
-    made = expand_container(api.ContainerSpec(env=[f"A={template}"]))
-    return made.env[0].removeprefix("A=")
+VALUES = context(
+    api.Task(
+        annotations={"name": "taskname"},
+        service_id="serviceid",
+        service_annotations={"name": "servicename"},
+        slot=1,
+        node_id="nodeid",
+    ),
+    api.Node(
+        description={
+            "hostname": "nodeHostname",
+            "platform": {"os": "os", "architecture": "architecture"},
+        }
+    ),
+)
+
+
+def filled(template: str) -> str:
+    return expand(template, VALUES)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +73,23 @@ def env(template: str) -> str:
         ("{{not .Task.ID}} {{ne 1 2}} {{lt 1 2}} {{ge `b` `a`}}", "true true true true"),
         ("{{.Service}}", "{serviceid servicename map[]}"),
         ("{{html `<a>`}}{{urlquery `a b`}}", "&lt;a&gt;a+b"),
-        ("}} stray", "}} stray"),
+        ("}} stray {single} %s", "}} stray {single} %s"),
+        ('{{"{{"}}', "{{"),
+        ('{{printf "%s:%05d:%q:%-6v|%%" "web" 42 "x" true}}', 'web:00042:"x":true  |%'),
+        ("{{printf `%t %x %v %z` true `az` 7 1}}", "true 617a 7 %!z(int=1)"),
+        ("a\n{{- /* a remark */ -}}\nb", "ab"),
+        ("{{-7}} {{0755}} {{1_000}} {{1e6}} {{1e3}} {{0.5}}", "-7 493 1000 1e+06 1000 0.5"),
+        ("{{index `abc` 1}}", "98"),
+        ("{{slice `é` 0 2}}{{urlquery `é`}}", "é%C3%A9"),
+        ("{{or `` (and `a` ``) `fallback`}}", "fallback"),
+        ("{{if eq .Task.Slot `2`}}a{{else if eq .Task.Slot `1`}}b{{else}}c{{end}}", "b"),
+        ("{{with .Task.ID}}a{{else with .Task.Slot}}b{{.}}{{end}}", "b1"),
+        ("{{$x := `a`}}{{if true}}{{$x := `b`}}{{$x}}{{end}}{{$x}}", "ba"),
+        ("{{$x := `a`}}{{if $y := $x}}{{$x = print $y $y}}{{end}}{{$x}}", "aa"),
     ],
 )
 def test_is_filled_in(template: str, text: str) -> None:
-    assert text == env(template)
+    assert text == filled(template)
 
 
 @pytest.mark.parametrize(
@@ -87,19 +115,34 @@ def test_is_filled_in(template: str, text: str) -> None:
         ("a{{end}}", "1: unexpected {{end}}"),
         ("{{(.Task.ID}}", "1: unclosed left paren"),
         ('{{secret "x"}}', '1: function "secret" not defined'),
-        ("{{$x}}", ' undefined variable "$x"'),
+        ("{{$x}}", '1: undefined variable "$x"'),
         ("{{/* note", "1: unclosed comment"),
         ("{{/* note */ 1}}", "1: comment ends before closing delimiter"),
-        ("{{" + "(" * 10_000 + "1" + ")" * 10_000 + "}}", " it is nested too deep"),
+        ("{{" + "(" * 10_000 + "1" + ")" * 10_000 + "}}", "1: it is nested too deep"),
+        ("{{if true}}" * 1000, "1: it is nested too deep"),
+        (
+            "{{len}}",
+            '1:2: executing "expansion" at <len>: wrong number of args for len: want 1 got 0',
+        ),
+        (
+            "{{join `,` 1}}",
+            f'1:2: executing "expansion" at <join>: {NO_TEXT}',
+        ),
+        ("{{if true}}{{else}}{{nope}}{{end}}", '1: function "nope" not defined'),
+        ("{{if true}}{{$x := 1}}{{end}}{{$x}}", '1: undefined variable "$x"'),
+        ("{{$x = 1}}", '1: undefined variable "$x"'),
+        ("{{$x, $y := .Service.Labels}}", "1: too many declarations in command"),
+        ("{{9999999999999999999}}", '1: integer overflow: "9999999999999999999"'),
+        ("{{1a}}", '1: bad number syntax: "1a"'),
+        ("{{'ab'}}", "1: malformed character constant: 'ab'"),
+        ("{{if true}}{{else}}{{else}}{{end}}", "1: expected end; found {{else}}"),
         ("{{break}}", "1: {{break}} is not supported in a spec"),
     ],
 )
 def test_cannot_be_filled_in(template: str, told: str) -> None:
     with pytest.raises(TemplateError) as caught:
-        env(template)
-    sentence = str(caught.value)
-    assert sentence.startswith("expanding env failed: expanding env ")
-    assert sentence.endswith(f": template: expansion:{told}")
+        filled(template)
+    assert f"template: expansion:{told}" == str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -117,47 +160,23 @@ def test_cannot_be_filled_in(template: str, told: str) -> None:
         "{{1 | 2}}",
         "{{.Service.}}",
         "{{true.x}}",
-        "{{1a}}",
+        "{{0x" + "f" * 5000 + "}}",
+        "{{index `abc` -1}}",
+        "{{index `abc` true}}",
+        "{{lt true false}}",
+        "{{eq .Service .Service}}",
+        "{{slice `abc` 4}}",
+        "{{printf 1}}",
+        "{{or 1 ($x := 2)}}{{$x}}",
+        "{{if true}}{{else with true}}{{end}}",
+        "{{range .Service.Labels}}{{else if true}}{{end}}",
         "{{else}}",
         "{{if .Task.ID}}{{else}}{{else}}{{end}}",
     ],
 )
 def test_is_an_error(template: str) -> None:
     with pytest.raises(TemplateError):
-        env(template)
-
-
-@pytest.mark.parametrize(
-    ("container", "told"),
-    [
-        ({"hostname": "{{.X}}"}, "expanding hostname failed: template: "),
-        (
-            {"mounts": [{"source": "{{.X}}"}]},
-            'expanding mounts failed: expanding mount source "{{.X}}": template: ',
-        ),
-        (
-            {"mounts": [{"target": "{{.X}}"}]},
-            'expanding mounts failed: expanding mount target "{{.X}}": template: ',
-        ),
-        (
-            {"mounts": [{"volume_options": {"labels": {"k": "{{.X}}"}}}]},
-            'expanding mounts failed: expanding volume labels: expanding map entry "k"="{{.X}}": ',
-        ),
-        (
-            {"mounts": [{"volume_options": {"driver_config": {"options": {"k": "{{.X}}"}}}}]},
-            "expanding mounts failed: expanding volume driver config: ",
-        ),
-    ],
-)
-def test_the_field_at_fault_is_named(container: dict[str, object], told: str) -> None:
-    with pytest.raises(TemplateError) as caught:
-        expand_container(api.ContainerSpec(**container))  # type: ignore[arg-type]
-    assert str(caught.value).startswith(told)
-
-
-def test_other_fields_are_left_as_they_are() -> None:
-    spec = api.ContainerSpec(image="{{.X}}", args=["{{.X}}"], env=["{{.X}}", "A=1"])
-    assert spec == expand_container(spec)
+        filled(template)
 
 
 PIECES = [
@@ -172,4 +191,23 @@ PIECES = [
 @given(strategies.lists(strategies.sampled_from(PIECES), max_size=30).map("".join))
 def test_any_text_is_filled_in_or_at_fault(text: str) -> None:
     with contextlib.suppress(TemplateError):
-        env("{{" + text + "}}")
+        filled("{{" + text + "}}")
+
+
+def test_functions_of_the_caller_count_too() -> None:
+    assert "s3cret" == expand('{{secret "x"}}', VALUES, {"secret": lambda _: "s3cret"})
+
+
+def test_a_function_of_the_caller_may_refuse() -> None:
+    def refuse(name: str) -> str:
+        raise TemplateError(f"there is no {name}")
+
+    with pytest.raises(TemplateError, match="error calling secret: there is no x"):
+        expand('{{secret "x"}}', VALUES, {"secret": refuse})
+
+
+def test_bytes_that_are_no_text_come_out_as_they_went_in() -> None:
+    payload = b"\xff{{len (slice .Task.Slot 0 1)}}{{`\xfe`}}".decode(errors="surrogateescape")
+    assert b"\xff1\xfe" == filled(payload).encode(errors="surrogateescape")
+    with pytest.raises(TemplateError, match="expansion:1:3: "):
+        filled(payload[:1] + "{{.Oops}}")
