@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NoReturn
 
 from swarmd import logs
@@ -30,10 +31,13 @@ from swarmd.ipc.messages import (
     Failed,
     LogLevel,
     Stopping,
+    UnlockKey,
     Up,
 )
 from swarmd.ipc.parent_link import ParentLink
 from swarmd.ipc.pipe import LineReader, LineWriter
+from swarmd.security import unlock_key
+from swarmd.state_dir import StateDir
 
 Main = Callable[[ParentLink], Awaitable[None]]
 log = logs.get_logger(__name__)
@@ -76,6 +80,8 @@ class _Ends:
         self.stop = asyncio.Event()
         self.link: asyncio.Future[ParentLink] = asyncio.get_running_loop().create_future()
         self._name = name
+        self._unlock_key = ""
+        self._key_file: Path | None = None
         self._up = LineWriter(int(os.environ.pop(STATUS_FD)))
         down = _take_stdin()
         self._down = LineReader(down, self._take, self._parent_is_gone)
@@ -97,6 +103,9 @@ class _Ends:
             self._configure(message)
         elif isinstance(message, LogLevel):
             _set_log_level(message.level)
+        elif isinstance(message, UnlockKey):
+            self._unlock_key = message.key
+            self._remember_key()
         else:
             self._deliver(message)
 
@@ -110,7 +119,16 @@ class _Ends:
             # After an upgrade in place: the new worker cannot serve under the old parent.
             self.link.set_exception(CannotBootError(f"not this version's configuration: {error!r}"))
         else:
+            self._unlock_key = self._unlock_key or config.unlock_key
+            self._key_file = StateDir(config.state_dir).node_key
+            self._remember_key()
             self.link.set_result(ParentLink(config, self.report))
+
+    def _remember_key(self) -> None:
+        """Whatever of this process reads or writes the node's key file finds it open."""
+        if self._key_file is not None:
+            key = unlock_key.parse(self._unlock_key) if self._unlock_key else b""
+            unlock_key.remember(self._key_file, key)
 
     def _parent_is_gone(self) -> None:
         log.warning("the parent is gone: stopping")

@@ -21,6 +21,7 @@ _LATE: Final = {
     "start": "swarmd.cli.service",
     "status": "swarmd.cli.status",
     "stop": "swarmd.cli.service",
+    "unlock": "swarmd.cli.unlock",
 }
 
 

@@ -22,14 +22,14 @@ from swarmd.config import (
     DEFAULT_STATE_DIR,
     NodeConfig,
 )
+from swarmd.errors import InvalidArgumentError
 from swarmd.logs import LEVELS
+from swarmd.security import unlock_key
 
 DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
 _MANY: Final = frozenset({"engine_addr", "external_ca", "label"})
 _NOT_YET: Final = {
     "external_ca": "an external CA",
-    "autolock": "autolock",
-    "unlock_key": "autolock",
 }
 
 _EXPLICIT: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
@@ -232,8 +232,17 @@ def node_config(values: Mapping[str, Any]) -> NodeConfig:
             raise click.UsageError(message)
     if values["election_tick"] <= values["heartbeat_tick"]:
         raise click.UsageError("--election-tick must be more than --heartbeat-tick.")
+    _check_unlock_key(values["unlock_key"])
     given = {name: values[name] for name in NodeConfig.__dataclass_fields__}
     return NodeConfig(**{**given, "join_token": _join_token(values)})
+
+
+def _check_unlock_key(text: str) -> None:
+    try:
+        if text:
+            unlock_key.parse(text)
+    except InvalidArgumentError as error:
+        raise click.UsageError(f"--unlock-key: {error}") from error
 
 
 def _join_token(values: Mapping[str, Any]) -> str:
@@ -280,6 +289,8 @@ def environment(ctx: click.Context) -> dict[str, str]:
         if not isinstance(variable, str) or ctx.get_parameter_source(name) not in _EXPLICIT:
             continue
         value = ctx.params[name]
+        if name == "unlock_key":
+            raise click.UsageError("--unlock-key: it would lie on the disk; use `swarmd unlock`.")
         if name == "config":
             value = Path(value).absolute()
         given[variable] = " ".join(value) if name in _MANY else str(value)

@@ -41,6 +41,7 @@ _STYLES: Final = {
     "FATAL": "red",
     "degraded": "red",
     "starting": "yellow",
+    "locked": "yellow",
 }
 
 

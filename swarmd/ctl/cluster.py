@@ -11,6 +11,7 @@ from swarmd.ctl.connection import Control, with_control
 from swarmd.ctl.output import format_option, quiet_option, show_json, show_page, show_table
 from swarmd.ctl.resolve import list_all, resolve
 from swarmd.ctl.values import Strings, duration, flat, options, pairs
+from swarmd.security import unlock_key as keys
 
 
 @click.group(cls=AliasedGroup)
@@ -114,7 +115,7 @@ async def update(control: Control, name: str, **flags: Any) -> None:
     )
     reply = await control.api.UpdateCluster(request)
     click.echo(reply.cluster.id)
-    if rotation.manager_unlock_key:
+    if rotation.manager_unlock_key or flags["autolock"]:
         await _show_unlock_key(control)
 
 
@@ -162,7 +163,4 @@ async def _show_unlock_key(control: Control) -> None:
     if not reply.unlock_key:
         click.echo("Managers are not auto-locked")
         return
-    import base64  # noqa: PLC0415 - one rare command
-
-    text = base64.b64encode(reply.unlock_key).decode().rstrip("=")
-    click.echo(f"Managers are auto-locked. Unlock key: SWMKEY-1-{text}")
+    click.echo(f"Managers are auto-locked. Unlock key: {keys.show(reply.unlock_key)}")

@@ -6,6 +6,9 @@
                               registered
           NodeChanged         who this node is, by its certificate; where its manager listens
           CertificateRenewed  new files lie in the state directory
+          Locked              the key file is sealed, and the manager waits for the unlock key
+          UnlockKey           the key that opens it; goes down too, to the other worker, and with
+                              the configuration of one that starts later. It is on no disk
           Status              facts for `swarmd status`
           Stopping            it takes its stop path
           Failed              why it is about to exit

@@ -6,7 +6,7 @@ over: after an upgrade in place, a new worker may run under an old parent.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 from swarmd.errors import SwarmError
@@ -47,7 +47,24 @@ class NodeChanged:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRenewed:
-    """The certificate files were replaced; the one message that goes both ways."""
+    """The certificate files were replaced; goes both ways."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The manager's key file is sealed, and it waits for the unlock key; why, in a sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockKey:
+    """The key under which the key file is sealed now, SWMKEY-1-…; empty: under none.
+
+    Goes up from the manager, which knows it first, and down to each worker of the node.
+    """
+
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +106,37 @@ class LogLevel:
     level: str
 
 
-Up = Alive | Ready | NodeChanged | CertificateRenewed | Status | Stopping | Failed
-Down = Configure | Managers | LogLevel | CertificateRenewed
+Up = (
+    Alive
+    | Ready
+    | NodeChanged
+    | CertificateRenewed
+    | Locked
+    | UnlockKey
+    | Status
+    | Stopping
+    | Failed
+)
+Down = Configure | UnlockKey | Managers | LogLevel | CertificateRenewed
 
 _Message = TypeVar("_Message")
 
 _UP: Final[Mapping[str, type[Up]]] = {
     kind.__name__: kind
-    for kind in (Alive, Ready, NodeChanged, CertificateRenewed, Status, Stopping, Failed)
+    for kind in (
+        Alive,
+        Ready,
+        NodeChanged,
+        CertificateRenewed,
+        Locked,
+        UnlockKey,
+        Status,
+        Stopping,
+        Failed,
+    )
 }
 _DOWN: Final[Mapping[str, type[Down]]] = {
-    kind.__name__: kind for kind in (Configure, Managers, LogLevel, CertificateRenewed)
+    kind.__name__: kind for kind in (Configure, UnlockKey, Managers, LogLevel, CertificateRenewed)
 }
 
 
@@ -124,16 +161,14 @@ def _decode(line: bytes, kinds: Mapping[str, type[_Message]]) -> _Message:
         kind = kinds[record["kind"]]
         return kind(**_values(kind, record))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        msg = f"not a message: {line[:80]!r}"
+        msg = f"not a message: {line[:20]!r}"
         raise BadMessageError(msg) from error
 
 
 def _values(kind: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """The record's values for this kind's fields, each checked; a field with a default may lack."""
     return {
-        field.name: _CHECKS[field.type](record[field.name])
-        for field in fields(kind)
-        if field.name in record
+        one.name: _CHECKS[one.type](record[one.name]) for one in fields(kind) if one.name in record
     }
 
 

@@ -20,7 +20,15 @@ from swarmd import logs
 from swarmd.clock import Clock, SystemClock
 from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError, SwarmError
-from swarmd.ipc.messages import CertificateRenewed, Configure, LogLevel, NodeChanged, Up
+from swarmd.ipc.messages import (
+    CertificateRenewed,
+    Configure,
+    Locked,
+    LogLevel,
+    NodeChanged,
+    UnlockKey,
+    Up,
+)
 from swarmd.node import plan
 from swarmd.node.crew import Crew
 from swarmd.node.errors import (
@@ -186,6 +194,10 @@ class Node:
     def _on_message(self, worker: str, message: Up) -> None:
         if isinstance(message, NodeChanged):
             self._facts = plan.with_news(self._facts, worker, message)
+            self._changed.set()
+            self._report_change()
+        elif isinstance(message, Locked | UnlockKey):
+            self._facts = plan.with_lock(self._facts, message)
             self._changed.set()
             self._report_change()
         elif isinstance(message, CertificateRenewed) and self._crew is not None:

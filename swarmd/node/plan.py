@@ -4,7 +4,7 @@ import binascii
 import enum
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from swarmd.ipc.messages import (
@@ -12,9 +12,11 @@ from swarmd.ipc.messages import (
     WORKER,
     Configure,
     Down,
+    Locked,
     LogLevel,
     Managers,
     NodeChanged,
+    UnlockKey,
 )
 
 AGENT_WORKER: Final = "agent"
@@ -44,10 +46,14 @@ class NodeFacts:
     node_id: str = ""
     cluster_id: str = ""
     remote_addr: str = ""
+    locked: str = ""  # why; empty when it is not
+    unlock_key: str = field(default="", repr=False)
 
 
 def wanted_workers(facts: NodeFacts) -> Mapping[str, Need]:
     """The workers that should exist, in the order in which to start them."""
+    if facts.locked:
+        return {MANAGER_WORKER: Need.RUN, AGENT_WORKER: Need.WAIT}
     if facts.role == MANAGER:
         return {MANAGER_WORKER: Need.RUN, AGENT_WORKER: Need.RUN}
     if facts.role == WORKER or facts.joins:
@@ -57,6 +63,8 @@ def wanted_workers(facts: NodeFacts) -> Mapping[str, Need]:
 
 def missing(facts: NodeFacts, running: Collection[str]) -> str:
     """Why the node is not ready, in a word or two; empty when it is."""
+    if facts.locked:
+        return facts.locked
     if not facts.role:
         return "has no certificate yet"
     absent = [name for name in wanted_workers(facts) if name not in running]
@@ -80,6 +88,13 @@ def with_news(facts: NodeFacts, worker: str, news: NodeChanged) -> NodeFacts:
     )
 
 
+def with_lock(facts: NodeFacts, news: Locked | UnlockKey) -> NodeFacts:
+    """The facts after the manager asked for the unlock key, or said which one it is now."""
+    if isinstance(news, Locked):
+        return replace(facts, locked=news.reason)
+    return replace(facts, locked="", unlock_key=news.key)
+
+
 def role_in_certificate(pem: bytes) -> str:
     """The role that a node's certificate gives it, without a look at its signatures.
 
@@ -98,8 +113,10 @@ def role_in_certificate(pem: bytes) -> str:
 def briefs(facts: NodeFacts, configure: Configure, level: LogLevel) -> dict[str, tuple[Down, ...]]:
     """What each wanted worker is told; nothing yet, where it waits."""
     told: dict[str, tuple[Down, ...]] = {}
+    # The key comes first, as who is configured reads the files that it opens.
+    key = (UnlockKey(facts.unlock_key),) if facts.unlock_key else ()
     for name, need in wanted_workers(facts).items():
-        told[name] = (configure, level) if need is Need.RUN else ()
+        told[name] = (*key, configure, level) if need is Need.RUN else ()
         if told[name] and name == AGENT_WORKER and facts.remote_addr:
             told[name] += (Managers((facts.remote_addr,)),)
     return told

@@ -2,7 +2,7 @@
 
     version, pid, started   swarmd's, the parent's, and the wall time at which that started
     node_id, cluster_id, role, remote_addr
-    phase                   starting, ready, degraded, stopping, stopped
+    phase                   starting, locked, ready, degraded, stopping, stopped
     ready, reason           whether it is ready now; why not, or why it ended
     control_api             the control socket's path
     processes               name, state, pid, since, restarts, last_exit, reason, facts of each
@@ -41,7 +41,7 @@ def describe(
         "cluster_id": facts.cluster_id,
         "role": facts.role,
         "remote_addr": facts.remote_addr,
-        "phase": "degraded" if was_ready and lacks else str(phase),
+        "phase": _phase(facts, phase, lacks),
         "ready": was_ready and not lacks,
         "reason": str(error) if error else lacks if phase in _UP else "",
         "processes": [_process(worker) for worker in workers],
@@ -49,6 +49,12 @@ def describe(
 
 
 _UP = (NodePhase.STARTING, NodePhase.READY)
+
+
+def _phase(facts: NodeFacts, phase: NodePhase, lacks: str) -> str:
+    if facts.locked and phase in _UP:
+        return "locked"
+    return "degraded" if phase is NodePhase.READY and lacks else str(phase)
 
 
 def _process(worker: WorkerState) -> dict[str, Any]:

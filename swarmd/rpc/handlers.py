@@ -9,6 +9,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from swarmd.api.protos import (
+    autolock_pb2,
     ca_pb2,
     control_pb2,
     dispatcher_pb2,
@@ -18,12 +19,13 @@ from swarmd.api.protos import (
     resource_pb2,
     watch_pb2,
 )
-from swarmd.errors import UnimplementedError
+from swarmd.errors import FailedPreconditionError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
 from swarmd.security.identity import Peer
 
 _FILES: Final = (
+    autolock_pb2,
     ca_pb2,
     control_pb2,
     dispatcher_pb2,
@@ -44,11 +46,17 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
     `servicers` derive generated `…Servicer` classes, one or several each. `find_peer` gives the
     far end of a connection by grpcio's name for it; raises PermissionDeniedError for a stranger.
+    `closed` says why the other methods are not served now, where that is for a while only.
     """
 
     def __init__(
-        self, servicers: Iterable[object], authorizer: Authorizer, find_peer: FindPeer
+        self,
+        servicers: Iterable[object],
+        authorizer: Authorizer,
+        find_peer: FindPeer,
+        closed: str = "",
     ) -> None:
+        self._closed = closed
         self._authorizer = authorizer
         self._find_peer = find_peer
         owners = dict(_owners(servicers))
@@ -63,7 +71,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         return found or _unknown(handler_call_details.method)
 
     def _handler(self, method: MethodDescriptor, servicer: object | None) -> Any:
-        behaviour = _written(method, servicer) or _not_there_yet(path(method))
+        behaviour = _written(method, servicer) or _not_there(path(method), self._closed)
         guarded = self._guard(method, behaviour)
         takes, gives = method.client_streaming, method.server_streaming
         make = getattr(
@@ -130,8 +138,10 @@ def _written(method: MethodDescriptor, servicer: object | None) -> Behaviour | N
     return behaviour
 
 
-def _not_there_yet(name: str) -> Behaviour:
+def _not_there(name: str, closed: str) -> Behaviour:
     async def refuse(request: Any, context: Any) -> Any:  # noqa: ARG001
+        if closed:
+            raise FailedPreconditionError(closed)
         raise UnimplementedError(f"{name.lstrip('/')} is not implemented by this manager yet")
 
     return refuse

@@ -99,9 +99,11 @@ def make_server(
     directory: Path,
     clock: Clock,
     random: Random,
+    closed: str = "",
 ) -> Server:
     """A server of these servicers; its private socket lies in `directory`, open to us alone.
 
+    `closed` says why nothing else is served now, where that is for a while only.
     Call within a running event loop.
     """
     directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
@@ -116,7 +118,7 @@ def make_server(
         random=random,
     )
     server = aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((Handlers(servicers, authorizer, router.find_peer),))
+    server.add_generic_rpc_handlers((Handlers(servicers, authorizer, router.find_peer, closed),))
     mask = os.umask(_OWNER_ONLY)
     try:
         server.add_insecure_port(f"unix:{inner}")

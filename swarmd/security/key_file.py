@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from swarmd.errors import CannotBootError, CorruptStateError
+from swarmd.errors import CannotBootError, CorruptStateError, FailedPreconditionError
 from swarmd.security import sealed_key, unlock_key
 from swarmd.state_dir import PRIVATE_FILE, replace_file
 
@@ -37,8 +37,11 @@ _SEALED: Final = "ENCRYPTED PRIVATE KEY"
 Headers = Mapping[str, str]
 
 
-class LockedError(CannotBootError):
-    """The key is sealed, and the unlock key is not known, or another one."""
+class LockedError(FailedPreconditionError):
+    """The key is sealed, and the unlock key is not known, or another one.
+
+    A worker that ends with it is started again, and told the key if the other worker knows it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ The rules of a transaction:
     lose nothing and show nothing twice.
  8. A watcher that falls too far behind gets WatchOverflowError, and reads the store again.
 
-tables.py says what each kind is indexed by, queries.py (`by`) what can be asked. sqlite.py keeps
-the store of a single manager, sealed under a data key, in a file of sqlite_file.py's form.
+tables.py says what each kind is indexed by, queries.py (`by`) what can be asked, events.py what a
+watcher sees. backend.py is where it is kept: memory.py for tests, sqlite.py for a single manager,
+sealed under a data key, in a file of sqlite_file.py's form. snapshot.py: all of it as one message.
 """
 
 from swarmd.store import queries as by

@@ -8,4 +8,23 @@ A user's wish goes round one ring, and what happened comes back by it:
 
 A component never calls another: it watches the store and changes the store. manager.py opens the
 store and serves; leadership.py runs the loops of components.py while the lease is held.
+
+At the start, and of this one manager:
+
+    locked          wait for the unlock key, where the key file is sealed
+    sealed_store    the store, under the data key of the key file
+    bootstrap       a new cluster: root CA, certificate, first objects; later: do they still fit
+    autolock        keep the key file sealed as the cluster says
+    listeners       which service answers on which socket
+    health, metrics, observability
+                    whether it serves, and how it fares
+
+Components: the rooms control, dispatcher, orchestrators, allocator, scheduler, ca, log_broker; and
+
+    watch_api       the change feed
+    reaper          forget old tasks
+    constraint_enforcer
+                    move tasks off nodes that no longer fit; constraints has the language
+    key_manager     rotate network keys
+    manager_status  which nodes are managers, and who leads
 """

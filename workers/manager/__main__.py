@@ -8,6 +8,7 @@ from swarmd.ipc.parent_link import ParentLink
 from swarmd.state_dir import StateDir
 from swarmd.store import Store
 from workers.manager.bootstrap import bootstrap
+from workers.manager.locked import wait_unlocked
 from workers.manager.manager import Manager
 from workers.manager.sealed_store import open_backend
 from workers.program import run_worker
@@ -17,6 +18,7 @@ async def main(link: ParentLink) -> None:
     """Open the store, be somebody, serve; cancelled for a stop."""
     clock, random = SystemClock(), SystemRandom()
     state_dir = StateDir(link.config.state_dir)
+    await wait_unlocked(link, clock, random)
     backend = await open_backend(state_dir)
     async with Store(backend, clock) as store:
         identity = await bootstrap(store, state_dir, link.config, clock, random)
@@ -30,6 +32,8 @@ async def main(link: ParentLink) -> None:
             store=store,
             lease=backend.lease,
             identity=identity,
+            reseal=backend.reseal,
+            report=link.report,
             clock=clock,
             random=random,
         )

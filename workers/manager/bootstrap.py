@@ -25,7 +25,7 @@ from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError, CorruptStateError
 from swarmd.ids import new_id
 from swarmd.logs import fields, get_logger
-from swarmd.security import join_tokens
+from swarmd.security import join_tokens, unlock_key
 from swarmd.security.certificates import NodeCertificates, new_request
 from swarmd.security.identity import MANAGER, Identity
 from swarmd.security.key_file import corrupt
@@ -79,8 +79,13 @@ def first_cluster(root: RootCA, config: NodeConfig, random: Random) -> api.Clust
             ),
         ),
         network_bootstrap_keys=keys,
+        unlock_keys=_unlock_keys(random) if config.autolock else [],
         encryption_key_lamport_clock=newest(keys),
     )
+
+
+def _unlock_keys(random: Random) -> list[api.EncryptionKey]:
+    return [api.EncryptionKey(subsystem=MANAGER, key=unlock_key.mint(random))]
 
 
 def manager_node(node_id: str) -> api.Node:
@@ -125,7 +130,7 @@ def _first_spec(config: NodeConfig) -> api.ClusterSpec:
             heartbeat_period=times.duration(defaults.HEARTBEAT_SECONDS)
         ),
         ca_config=api.CAConfig(node_cert_expiry=times.duration(defaults.NODE_CERTIFICATE_SECONDS)),
-        encryption_config=api.EncryptionConfig(),
+        encryption_config=api.EncryptionConfig(auto_lock_managers=config.autolock),
     )
 
 
@@ -214,10 +219,6 @@ def _store_lost(state_dir: StateDir, found: Path) -> CorruptStateError:
 
 
 def _refuse_unsupported(config: NodeConfig) -> None:
-    for flag, given in (
-        ("--autolock", config.autolock),
-        ("--unlock-key", config.unlock_key),
-        ("--external-ca", config.external_ca),
-    ):
+    for flag, given in (("--external-ca", config.external_ca),):
         if given:
             raise CannotBootError(f"{flag} is not supported yet")

@@ -11,6 +11,7 @@ from workers.manager.components import Component
 from workers.manager.control.server import ControlServicer
 from workers.manager.dispatcher.server import Dispatcher
 from workers.manager.health import RAFT, HealthServicer
+from workers.manager.locked import NotLocked
 from workers.manager.log_broker.server import LogBroker
 from workers.manager.manager_status import ManagerStatus
 from workers.manager.orchestrators.dirty import is_dirty
@@ -32,6 +33,7 @@ class Services:
             CAServer(store, signer, random),
             self.dispatcher,
             health,
+            NotLocked(),
             LogBroker(store, clock, random),
         )
         self.leading: Sequence[Component] = (self.status, signer, self.dispatcher)

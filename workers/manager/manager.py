@@ -1,21 +1,25 @@
 """Manager.run: open the ports, serve, and lead while elected."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 from typing import Final
 
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
+from swarmd.ipc.messages import UnlockKey, Up
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.server import make_server
 from swarmd.rpc.sockets import default_route_host, join_host_port
+from swarmd.security import unlock_key
 from swarmd.security.certificates import NodeCertificates
+from swarmd.security.encryption import Sealer
 from swarmd.security.identity import Identity
 from swarmd.state_dir import StateDir
 from swarmd.store import Lease, Store
+from workers.manager.autolock import Autolock
 from workers.manager.ca.server import is_removed
 from workers.manager.components import leader_components
 from workers.manager.leadership import Leadership
@@ -36,6 +40,8 @@ class Manager:
         store: Store,
         lease: Lease,
         identity: Identity,
+        reseal: Callable[[Sealer], Awaitable[None]],
+        report: Callable[[Up], None],
         clock: Clock,
         random: Random,
     ) -> None:
@@ -43,6 +49,8 @@ class Manager:
         self._store = store
         self._lease = lease
         self._identity = identity
+        self._reseal = reseal
+        self._report = report
         self._clock = clock
         self._random = random
 
@@ -72,9 +80,12 @@ class Manager:
             self._lease,
             lambda: leader_components(self._store, self._clock, self._random, *services.leading),
         )
+        autolock = self._autolock(state_dir)
+        await autolock.settle()  # before an agent of ours reads the file for the first time
         async with asyncio.TaskGroup() as group:
             group.create_task(server.run())
             group.create_task(leadership.run())
+            group.create_task(autolock.run())
             group.create_task(Observability(self._config, self._store).run())
             log.info(
                 "manager serves",
@@ -82,6 +93,20 @@ class Manager:
             )
             near = listens_everywhere(self._config)
             serving(join_host_port("127.0.0.1", port) if near else address)
+
+    def _autolock(self, state_dir: StateDir) -> Autolock:
+        def changed(key: bytes) -> None:
+            self._report(UnlockKey(unlock_key.show(key) if key else ""))
+
+        return Autolock(
+            self._store,
+            state_dir.node_key,
+            reseal=self._reseal,
+            changed=changed,
+            exposed=lambda: None,
+            clock=self._clock,
+            random=self._random,
+        )
 
 
 def listens_everywhere(config: NodeConfig) -> bool:

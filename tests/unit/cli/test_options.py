@@ -143,3 +143,16 @@ def test_a_reload_does_not_overrule_a_flag(file: Path):
 def test_a_config_survives_the_pipe_to_a_worker():
     config = told("--engine-addr", "supervisor:///x", "--hostname", "häuschen")
     assert config == NodeConfig.from_json(config.to_json())
+
+
+def test_an_unlock_key_of_another_form_is_refused_without_repeating_it():
+    output = refused("--unlock-key", "hunter2hunter2")
+    assert "invalid unlock key" in output
+    assert "hunter2" not in output
+
+
+def test_an_unlock_key_is_given_on_to_nobody():
+    """`start` would write it into supervisord.conf."""
+    told("--unlock-key", "SWMKEY-1-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
+    with pytest.raises(click.UsageError, match="swarmd unlock"):
+        environment(seen[0][1])

@@ -12,12 +12,14 @@ from swarmd.ipc.messages import (
     CertificateRenewed,
     Configure,
     Failed,
+    Locked,
     LogLevel,
     Managers,
     NodeChanged,
     Ready,
     Status,
     Stopping,
+    UnlockKey,
 )
 
 UP = st.one_of(
@@ -25,12 +27,15 @@ UP = st.one_of(
     st.builds(Ready),
     st.builds(NodeChanged, st.text(), st.text(), st.sampled_from(["manager", "worker"]), st.text()),
     st.builds(CertificateRenewed),
+    st.builds(Locked, st.text()),
+    st.builds(UnlockKey, st.text()),
     st.builds(Status, st.dictionaries(st.text(), st.text())),
     st.builds(Stopping),
     st.builds(Failed, st.text(), st.booleans()),
 )
 DOWN = st.one_of(
     st.builds(Configure, st.text()),
+    st.builds(UnlockKey, st.text()),
     st.builds(Managers, st.lists(st.text()).map(tuple)),
     st.builds(LogLevel, st.text()),
     st.builds(CertificateRenewed),

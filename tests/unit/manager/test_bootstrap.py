@@ -232,9 +232,20 @@ async def test_a_directory_that_cannot_be_written_cannot_boot(start, state_dir):
         await start()
 
 
-@pytest.mark.parametrize(
-    "option", [{"autolock": True}, {"unlock_key": "SWMKEY-1-x"}, {"external_ca": ("x",)}]
-)
-async def test_an_option_that_is_not_there_yet_is_refused(start, option):
+async def test_autolock_gives_a_new_cluster_its_unlock_key(start, store):
+    await start(NodeConfig(hostname="host1", autolock=True))
+    cluster = cluster_of(store)
+    assert cluster.spec.encryption_config.auto_lock_managers
+    assert [(MANAGER, 32)] == [(one.subsystem, len(one.key)) for one in cluster.unlock_keys]
+
+
+async def test_autolock_at_a_later_start_changes_nothing(start, store):
+    await start()
+    await start(NodeConfig(hostname="host1", autolock=True))
+    assert not cluster_of(store).spec.encryption_config.auto_lock_managers
+    assert [] == list(cluster_of(store).unlock_keys)
+
+
+async def test_an_option_that_is_not_there_yet_is_refused(start):
     with pytest.raises(CannotBootError, match="not supported yet"):
-        await start(NodeConfig(hostname="host1", **option))
+        await start(NodeConfig(hostname="host1", external_ca=("x",)))

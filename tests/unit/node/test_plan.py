@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from swarmd.ipc.messages import Configure, LogLevel, Managers, NodeChanged
+from swarmd.ipc.messages import Configure, Locked, LogLevel, Managers, NodeChanged, UnlockKey
 from swarmd.node.plan import (
     Need,
     NodeFacts,
@@ -15,6 +15,7 @@ from swarmd.node.plan import (
     missing,
     role_in_certificate,
     wanted_workers,
+    with_lock,
     with_news,
 )
 
@@ -37,6 +38,21 @@ CONFIGURE, LEVEL = Configure("{}"), LogLevel("info")
 )
 def test_role_and_certificate_say_which_workers_exist(facts, workers):
     assert workers == wanted_workers(facts)
+
+
+def test_a_locked_nodes_agent_waits_for_the_key_with_which_its_files_open():
+    locked = with_lock(MANAGER, Locked("LOCKED: …"))
+    assert {"manager": Need.RUN, "agent": Need.WAIT} == wanted_workers(locked)
+    assert "LOCKED: …" == missing(locked, {"manager", "agent"})
+    opened = with_lock(locked, UnlockKey("SWMKEY-1-x"))
+    assert "" == missing(opened, {"manager", "agent"})
+    for told in briefs(opened, CONFIGURE, LEVEL).values():
+        assert (UnlockKey("SWMKEY-1-x"), CONFIGURE) == told[:2]
+
+
+def test_an_unlock_key_is_not_in_what_a_log_might_show():
+    facts = with_lock(MANAGER, UnlockKey("SWMKEY-1-x"))
+    assert "SWMKEY" not in repr(facts) + repr(UnlockKey("SWMKEY-1-x"))
 
 
 def test_a_manager_is_started_before_its_agent():

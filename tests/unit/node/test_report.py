@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,14 @@ DOWN = WorkerState("manager", Phase.BACKOFF, reason="no luck")
 def test_the_report_says_whether_the_node_is_ready_now(phase, workers, told):
     facts = describe(FACTS, phase, workers, None)
     assert told == (facts["phase"], facts["ready"], facts["reason"])
+
+
+@pytest.mark.parametrize("phase", [NodePhase.STARTING, NodePhase.READY])
+def test_the_report_says_that_the_node_is_locked(phase):
+    locked = replace(FACTS, locked="LOCKED: unlock it")
+    facts = describe(locked, phase, [MANAGER, AGENT], None)
+    assert ("locked", False) == (facts["phase"], facts["ready"])
+    assert "LOCKED: unlock it" == facts["reason"]
 
 
 def test_the_report_says_why_the_node_ended():

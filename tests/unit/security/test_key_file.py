@@ -4,9 +4,10 @@ import stat
 
 import pytest
 
-from swarmd.errors import CannotBootError, CorruptStateError
+from swarmd.errors import CorruptStateError
 from swarmd.security import key_file
 from swarmd.security.certificates import new_request
+from swarmd.security.key_file import LockedError
 
 SEALED = """-----BEGIN ENCRYPTED PRIVATE KEY-----
 kek-version: 7
@@ -51,9 +52,9 @@ def test_a_first_key_has_swarmkits_first_header(path):
     assert {"kek-version": "0"} == key_file.headers(path)
 
 
-def test_a_sealed_key_cannot_boot(path):
+def test_a_sealed_key_asks_for_its_unlock_key(path):
     path.write_text(SEALED)
-    with pytest.raises(CannotBootError, match="is locked: unlock this node"):
+    with pytest.raises(LockedError, match="is locked: unlock this node"):
         key_file.read(path)
 
 

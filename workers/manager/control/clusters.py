@@ -4,8 +4,9 @@ from typing import Final
 
 from swarmd import api
 from swarmd.api import defaults, times
-from swarmd.errors import InvalidArgumentError, NotFoundError, UnimplementedError
-from swarmd.security import join_tokens, root_ca
+from swarmd.errors import InvalidArgumentError, NotFoundError
+from swarmd.security import join_tokens, root_ca, unlock_key
+from swarmd.security.identity import MANAGER
 from swarmd.store import WriteTx, by
 from workers.manager.control import filters
 from workers.manager.control.durations import InvalidDurationError, nanos
@@ -55,12 +56,12 @@ class Clusters(Handlers):
 
         def update(tx: WriteTx) -> api.Cluster:
             cluster = tx.clusters.copy(request.cluster_id)
-            _check_locks(cluster, request)
             check_ca_config(cluster, request.spec.ca_config)
             cluster.meta.version.CopyFrom(request.cluster_version)
             cluster.spec.CopyFrom(request.spec)
             forget_expired(cluster, self._clock.now())
             self._rotate_tokens(cluster, request.rotation)
+            self._rotate_unlock_key(cluster, request.rotation)
             return tx.clusters.update(cluster)
 
         cluster = await self._store.update(update)
@@ -74,6 +75,20 @@ class Clusters(Handlers):
             tokens.worker = join_tokens.mint(digest, self._random)
         if rotation.manager_join_token:
             tokens.manager = join_tokens.mint(digest, self._random)
+
+    def _rotate_unlock_key(self, cluster: api.Cluster, rotation: api.KeyRotation) -> None:
+        """Managers have one while they lock; each seals its files under it when it sees it here.
+
+        Asking for another where there is none changes nothing.
+        """
+        keys = cluster.unlock_keys
+        locked = cluster.spec.encryption_config.auto_lock_managers
+        kept = [key for key in keys if key.subsystem != MANAGER]
+        present = [key for key in keys if key.subsystem == MANAGER] if locked else []
+        if locked and (not present or rotation.manager_unlock_key):
+            present = [api.EncryptionKey(subsystem=MANAGER, key=unlock_key.mint(self._random))]
+        del keys[:]
+        keys.extend([*kept, *present])
 
 
 def redacted(cluster: api.Cluster) -> api.Cluster:
@@ -128,16 +143,6 @@ def _check_durations(spec: api.ClusterSpec) -> None:
             raise InvalidArgumentError(f"hashing algorithm is not supported: {policy.secret.alg}")
     if nanos(spec.dispatcher.heartbeat_period) < 0:
         raise InvalidArgumentError("heartbeat time period cannot be a negative duration")
-
-
-def _check_locks(cluster: api.Cluster, request: api.UpdateClusterRequest) -> None:
-    """Managers cannot be locked yet; asking for a new key where there is none changes nothing."""
-    was = cluster.spec.encryption_config.auto_lock_managers
-    is_to_be = request.spec.encryption_config.auto_lock_managers
-    if was != is_to_be:
-        raise UnimplementedError("locking managers with an unlock key is not implemented yet")
-    if is_to_be and request.rotation.manager_unlock_key:
-        raise UnimplementedError("rotating the unlock key is not implemented yet")
 
 
 def _selected(cluster: api.Cluster, wanted: api.ListClustersRequest.Filters) -> bool:

@@ -177,7 +177,6 @@ async def test_one_join_token_is_rotated_at_a_time(
         ({"ca_config": {"signing_ca_cert": PEM}}, "root CA"),
         ({"ca_config": {"signing_ca_cert": PEM, "signing_ca_key": b"k"}}, "root CA"),
         ({"ca_config": {"external_cas": [{"url": "https://nobody"}]}}, "external CAs"),
-        ({"encryption_config": {"auto_lock_managers": True}}, "locking managers"),
     ],
 )
 async def test_what_cannot_be_carried_out_is_refused(
@@ -186,6 +185,31 @@ async def test_what_cannot_be_carried_out_is_refused(
     status, sentence = await refusal(update(control, cluster, **fields))
     assert UNIMPLEMENTED == status
     assert what in sentence
+
+
+def manager_keys(cluster: api.Cluster) -> list[bytes]:
+    return [key.key for key in cluster.unlock_keys if key.subsystem == "swarm-manager"]
+
+
+async def test_managers_have_an_unlock_key_while_they_lock(
+    control: ControlServicer, cluster: api.Cluster, store: Store
+) -> None:
+    others = [key for key in cluster.unlock_keys if key.subsystem != "swarm-manager"]
+    shown = await update(control, cluster, encryption_config={"auto_lock_managers": True})
+    assert [] == list(shown.unlock_keys)
+    (key,) = manager_keys(stored(store))
+    assert 32 == len(key)
+    request = change(shown, encryption_config={"auto_lock_managers": True})
+    await control.UpdateCluster(request, None)
+    assert [key] == manager_keys(stored(store))
+    request = change(stored(store), encryption_config={"auto_lock_managers": True})
+    request.rotation.manager_unlock_key = True
+    await control.UpdateCluster(request, None)
+    assert [key] != manager_keys(stored(store))
+    request = change(stored(store))
+    request.spec.encryption_config.auto_lock_managers = False
+    await control.UpdateCluster(request, None)
+    assert others == list(stored(store).unlock_keys)
 
 
 async def test_rotating_the_unlock_key_where_there_is_none_changes_nothing(
