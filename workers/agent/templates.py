@@ -1,12 +1,9 @@
 """Fill in {{.Service.Name}} and kin, in what a task's spec says of its environment."""
 
-from typing import Final
-
 from swarmd import api
+from swarmd.api import images
 from swarmd.api.templates import TemplateError, context, expand_container
 from workers.agent.executors.errors import RejectedError
-
-_HOST_IMAGE: Final = "host"
 
 
 def expand_spec(task: api.Task, node: api.Node) -> api.ContainerSpec:
@@ -17,7 +14,7 @@ def expand_spec(task: api.Task, node: api.Node) -> api.ContainerSpec:
     spec = task.spec.container
     try:
         return expand_container(
-            spec, context(task, node), is_host_process=spec.image == _HOST_IMAGE
+            spec, context(task, node), is_host_process=images.is_host(spec.image)
         )
     except TemplateError as error:
         raise RejectedError(str(error)) from error

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from swarmd import api
+from swarmd.api import images
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError, SwarmError
 from swarmd.logs import fields, get_logger
@@ -21,7 +22,6 @@ from workers.agent.executors.errors import RejectedError
 log = get_logger(__name__)
 
 SUPERVISOR: Final = "supervisor"
-HOST_IMAGE: Final = "host"
 _DEFAULT: Final = ("supervisor://",)
 _DOCKER_SCHEMES: Final = ("unix", "tcp", "npipe", "http", "https", "ssh")
 
@@ -109,7 +109,7 @@ def _scheme(address: str) -> str:
 def _missing(task: api.Task) -> str:
     """Which engine the task would need."""
     match task.spec.WhichOneof("runtime"):
-        case "container" if task.spec.container.image == HOST_IMAGE:
+        case "container" if images.is_host(task.spec.container.image):
             return "this node has no supervisor engine: host processes cannot run here"
         case "container":
             image = task.spec.container.image

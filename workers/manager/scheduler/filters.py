@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Final
 
 from swarmd import api
+from swarmd.api import images
 from workers.manager import constraints
 from workers.manager.scheduler.node_info import DOCKER_ENGINE, HOST_ENGINE, Demand, NodeInfo
 
-HOST_IMAGE: Final = "host"
 _SAME_ARCHITECTURE: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -125,7 +125,7 @@ def _network_plugins(task: api.Task) -> Iterable[tuple[str, str]]:
 def _engine(task: api.Task) -> Filter | None:
     if not task.spec.HasField("container"):
         return None
-    if task.spec.container.image == HOST_IMAGE:
+    if images.is_host(task.spec.container.image):
         return _NEEDS_HOST
     return _NEEDS_DOCKER
 

@@ -5,10 +5,11 @@ import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from swarmd import api, ids
+from swarmd.api import images
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError
 from swarmd.logs import fields, get_logger
@@ -22,8 +23,6 @@ from workers.agent.executors.docker.requirements import Facts
 from workers.agent.executors.errors import ExecutorError, RejectedError
 
 log = get_logger(__name__)
-
-_HOST_IMAGE: Final = "host"
 
 
 class DockerExecutor:
@@ -69,7 +68,7 @@ class DockerExecutor:
         """Containers; network attachments too, to be refused with the reason."""
         runtime = task.spec.WhichOneof("runtime")
         if runtime == "container":
-            return task.spec.container.image != _HOST_IMAGE
+            return not images.is_host(task.spec.container.image)
         return runtime == "attachment"
 
     def controller(

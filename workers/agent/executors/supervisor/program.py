@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from swarmd import api
-from swarmd.api import defaults, resources
+from swarmd.api import defaults, images, resources
 from workers.agent.executors.errors import RejectedError
 from workers.agent.executors.supervisor.account import Account
 from workers.agent.executors.supervisor.messages import Limits, ProgramSettings
 
-IMAGE: Final = "host"
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"  # systemd's name for it
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NANO: Final = 1_000_000_000
@@ -47,7 +46,8 @@ _PRIVILEGES: Final = ("credential_spec", "selinux_context", "seccomp", "apparmor
 
 def accepts(task: api.Task) -> bool:
     """Whether a task is a host process."""
-    return task.spec.WhichOneof("runtime") == "container" and task.spec.container.image == IMAGE
+    runtime = task.spec.WhichOneof("runtime")
+    return runtime == "container" and images.is_host(task.spec.container.image)
 
 
 def check(task: api.Task, container: api.ContainerSpec) -> None:
