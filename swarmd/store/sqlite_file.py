@@ -17,7 +17,6 @@ from swarmd.store.backend import Row
 PLAIN_SCHEMA: Final = 1
 SEALED_SCHEMA: Final = 2
 _SCHEMA: Final = """
-    PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     BEGIN;
     CREATE TABLE objects (
@@ -45,9 +44,11 @@ def make_file(path: Path, schema: int, version: int, rows: Iterable[RowAtRest]) 
     """Put a whole file there, made under another name; a crash leaves what was there before.
 
     Nobody may have the file open that it replaces, and nothing may be left in that one's log.
+    It gets its log (WAL) last: what a full disk keeps in a log, without a word, would stay behind
+    under the other name.
     """
     new = beside(path, ".new")
-    for stale in (new, beside(new, "-wal"), beside(new, "-shm")):
+    for stale in (new, *(beside(new, end) for end in ("-wal", "-shm", "-journal"))):
         stale.unlink(missing_ok=True)
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
     with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
@@ -55,8 +56,9 @@ def make_file(path: Path, schema: int, version: int, rows: Iterable[RowAtRest]) 
         connection.execute("BEGIN")
         connection.executemany(PUT, rows)
         connection.execute(PUT_VERSION, (version, version_checksum(version)))
-        connection.execute("COMMIT")
         connection.execute(f"PRAGMA user_version = {schema}")
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
     new.rename(path)
     _sync(path.parent)
 

@@ -1,7 +1,9 @@
 """The state directory's disk is full: one clear error, nothing lost, and it goes on with room."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,9 @@ import grpc
 import pytest
 
 from swarmd import api
-from swarmd.errors import ExitStatus
+from swarmd.errors import CannotBootError, ExitStatus
+from swarmd.store import SqliteBackend
+from swarmd.store.sqlite_file import make_file
 from tests import builders
 from tests.cluster import RealNode, wait
 
@@ -59,6 +63,50 @@ def test_a_restart_on_a_full_disk_is_refused_and_loses_nothing(
     ballast.unlink()
     node.run()
     wait(lambda: pids == node.running(service), "the manager's knowledge of its tasks")
+
+
+async def test_a_store_made_on_a_nearly_full_disk_is_whole_or_not_there(
+    mount: Callable[[str], Path],
+) -> None:
+    disk = mount("size=2m")
+    refused = 0
+    for left in range(0, 200 << 10, 4096):
+        ballast = fill(disk, left)
+        refused += not await loads(disk / "swarm.db")
+        ballast.unlink()
+        assert await loads(disk / "swarm.db"), left
+        for file in disk.iterdir():
+            file.unlink()
+    assert refused > 10
+
+
+async def loads(path: Path) -> bool:
+    backend = SqliteBackend(path)
+    try:
+        return 0 == (await backend.load()).version
+    except CannotBootError:
+        return False
+    finally:
+        await backend.close()
+
+
+def test_a_store_sealed_anew_on_a_nearly_full_disk_is_whole(mount: Callable[[str], Path]) -> None:
+    disk = mount("size=2m")
+    path = disk / "swarm.db"
+    rows = [("task", str(number), 1, 0, bytes(4000)) for number in range(50)]
+    make_file(path, 1, 1, rows)
+    taken = path.stat().st_size
+    for left in range(0, taken + (200 << 10), 8192):
+        ballast = fill(disk, left)
+        with contextlib.suppress(sqlite3.Error, OSError):
+            make_file(path, 1, 2, rows)
+        ballast.unlink()
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert ("ok",) == connection.execute("PRAGMA integrity_check").fetchone()
+            assert (50,) == connection.execute("SELECT count(*) FROM objects").fetchone()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert (2,) == connection.execute("SELECT version FROM meta").fetchone()
+        assert ("wal",) == connection.execute("PRAGMA journal_mode").fetchone()
 
 
 def test_a_disk_that_fills_up_under_a_node_stops_changes_and_nothing_else(
