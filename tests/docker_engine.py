@@ -59,20 +59,20 @@ class Dockerd:
         self._holder = subprocess.Popen(
             ["unshare", "--net", "--mount", "--propagation", "slave", "sleep", "infinity"]
         )
+        self._containerd: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self.in_network("ip", "link", "set", "lo", "up")
-        with (self.root / "dockerd.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._entered("dockerd", *self._flags()), stdout=log, stderr=log
-            )
+        if self._containerd is None:
+            self.in_network("ip", "link", "set", "lo", "up")
+            self._start_containerd()
+        self._process = self._spawn("dockerd", *self._flags())
         if not _comes_true(self._answers, seconds=40):
             raise AssertionError((self.root / "dockerd.log").read_text()[-4000:])
 
     def kill(self) -> None:
-        """At once; its containers and its containerd live on."""
+        """At once; its containers live on."""
         self._signal(signal.SIGKILL)
 
     def stop(self) -> None:
@@ -88,11 +88,13 @@ class Dockerd:
                         client.remove_container(each["Id"], force=True, v=True)
                 self.stop()
         finally:
+            for process in (self._process, self._containerd, self._holder):
+                if process is not None:
+                    process.kill()
+                    process.wait()
             for pid in self._left():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            self._holder.kill()
-            self._holder.wait()
 
     def client(self) -> APIClient:
         return APIClient(base_url=self.address, version="auto", timeout=30)
@@ -108,6 +110,22 @@ class Dockerd:
         """A process there; the caller ends it."""
         return subprocess.Popen(self._entered(*command), stdout=subprocess.PIPE, text=True)
 
+    def _start_containerd(self) -> None:
+        """Beside it, as where both are installed: it lives on while dockerd does not."""
+        config = self.root / "containerd.toml"
+        config.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+        self._containerd = self._spawn(
+            "containerd",
+            f"--config={config}",
+            f"--root={self.root / 'containerd'}",
+            f"--state={self.root / 'state'}",
+            f"--address={self.root / 'containerd.sock'}",
+        )
+
+    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.root / "dockerd.log").open("ab") as log:
+            return subprocess.Popen(self._entered(*command), stdout=log, stderr=log)
+
     def _entered(self, *command: str) -> list[str]:
         return ["nsenter", "-t", str(self._holder.pid), "-n", "-m", *command]
 
@@ -115,6 +133,7 @@ class Dockerd:
         return [
             f"--data-root={self.root / 'data'}",
             f"--exec-root={self.root / 'exec'}",
+            f"--containerd={self.root / 'containerd.sock'}",
             f"--host={self.address}",
             f"--pidfile={self.root / 'dockerd.pid'}",
             "--live-restore",
@@ -140,7 +159,7 @@ class Dockerd:
         self._process = None
 
     def _left(self) -> list[int]:
-        """Processes that name our directory: containerd and its shims, where it was killed."""
+        """Processes that name our directory: the shims of containers that are still there."""
         mark = os.fsencode(self.root)
         found = []
         for entry in Path("/proc").iterdir():
@@ -287,10 +306,14 @@ def state_directory() -> Iterator[StateDir]:
 
 @contextlib.asynccontextmanager
 async def docker_engine(
-    daemon: Dockerd, state_dir: StateDir, adopting: Sequence[str] | None = None
+    daemon: Dockerd,
+    state_dir: StateDir,
+    *,
+    adopting: Sequence[str] | None = None,
+    address: str = "",
 ) -> AsyncIterator[DockerEngine]:
     """The engine, connected; its containers stay when it goes, as when an agent goes."""
-    executor = DockerExecutor(daemon.address, state_dir, SystemClock(), random.Random())
+    executor = DockerExecutor(address or daemon.address, state_dir, SystemClock(), random.Random())
     running = asyncio.create_task(executor.run())
     if adopting is not None:
         executor.adopt(adopting)
@@ -300,6 +323,27 @@ async def docker_engine(
     finally:
         running.cancel()
         await asyncio.wait([running])
+
+
+@contextlib.asynccontextmanager
+async def forwarded(daemon: Dockerd) -> AsyncIterator[int]:
+    """A port on loopback that leads to the daemon."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+                await writer.drain()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_unix_connection(str(daemon.socket))
+        await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
+
+    server = await asyncio.start_server(forward, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
 
 
 def network(name: str, driver: str, *, predefined: bool = True) -> api.NetworkAttachment:

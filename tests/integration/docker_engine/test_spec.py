@@ -217,7 +217,7 @@ async def test_secrets_and_configs_are_files_with_mode_and_owner(engine: DockerE
     said = await engine.output_of(
         "sh",
         "-c",
-        "cd /run/secrets; cat key /conf; stat -c '%a %u %g' key /etc/web/conf; mount | grep secrets",
+        "cd /run/secrets; cat key /conf; stat -c '%a %u %g' key /etc/web/conf; mount | grep sec",
         user="web",
         dependencies=having([secret], [config]),
         secrets=[secret_file(secret, uid="1234", gid="1235", mode=0o400)],

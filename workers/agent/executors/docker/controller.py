@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -147,9 +148,11 @@ class DockerController:
             service_id=self._task.service_id, node_id=self._task.node_id, task_id=self._task.id
         )
         tty = (await self._state()).tty
-        async for message in output.read(self._engine, self._name, options, tty=tty):
-            message.context.CopyFrom(context)
-            yield message
+        messages = output.read(self._engine, self._name, options, tty=tty)
+        async with aclosing(messages):
+            async for message in messages:
+                message.context.CopyFrom(context)
+                yield message
 
     async def _exists(self) -> bool:
         """Whether this task has its container; raises RejectedError where another has its name."""

@@ -5,9 +5,9 @@ container with a terminal has one stream, and no frames.
 """
 
 import struct
-from datetime import datetime
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -57,7 +57,7 @@ class Lines:
 
 async def read(
     engine: Engine, name: str, options: api.LogSubscriptionOptions, *, tty: bool
-) -> AsyncIterator[api.LogMessage]:
+) -> AsyncGenerator[api.LogMessage, None]:
     """Its messages, as the options ask; raises as an engine's calls do."""
     cutter = Lines() if tty else Frames()
     to_skip = max(0, options.tail)
