@@ -14,6 +14,7 @@ from typing import Final
 from grpc import aio
 
 from swarmd import api
+from swarmd.api import said
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.errors import (
@@ -173,7 +174,7 @@ class Agent:
         if message.managers:
             self._take_managers(message)
         self._hear(message)
-        if message.HasField("node") and not _same(message.node, self._node):
+        if message.HasField("node") and not said.is_same(message.node, self._node):
             self._node = message.node
             self._new_node.set()
 
@@ -236,16 +237,3 @@ def _event(error: SwarmError) -> str:
     if "certificate" in sentence or "handshake" in sentence or "ssl" in sentence:
         return "the manager and this node do not trust each other's certificates"
     return "no session with the manager"
-
-
-def _same(one: api.Node, other: api.Node) -> bool:
-    """Whether they say the same to an engine: status and version aside."""
-    return _essence(one) == _essence(other)
-
-
-def _essence(node: api.Node) -> api.Node:
-    essence = api.Node()
-    essence.CopyFrom(node)
-    essence.ClearField("status")
-    essence.ClearField("meta")
-    return essence

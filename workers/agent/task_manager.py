@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 
 from swarmd import api
-from swarmd.api import tasks, times
+from swarmd.api import said, tasks, times
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.logs import fields, get_logger
@@ -85,7 +85,7 @@ class TaskManager:
                 "passing over an assignment with an earlier desired state", extra=self._fields()
             )
             return
-        if _same(task, self._task):
+        if said.is_same(task, self._task):
             return
         self._task = task
         self._controller_is_behind = True
@@ -311,16 +311,3 @@ class TaskManager:
         name = tasks.name(self._task)
         state = tasks.state_name(self._status.state)
         return fields(task=name, state=state, **pairs)
-
-
-def _same(one: api.Task, other: api.Task) -> bool:
-    """Whether they say the same to a controller: status and version aside."""
-    return _essence(one) == _essence(other)
-
-
-def _essence(task: api.Task) -> api.Task:
-    essence = api.Task()
-    essence.CopyFrom(task)
-    essence.ClearField("status")
-    essence.ClearField("meta")
-    return essence

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarmd import api
+from swarmd.api import addresses
 from swarmd.errors import SwarmError
 
 NODE_LABELS: Final = "node.labels."
@@ -24,7 +25,6 @@ _OPERATORS: Final = ("==", "!=")
 _NUMBER: Final = re.compile(r"[0-9]+", re.ASCII)
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class InvalidConstraintError(SwarmError):
@@ -112,24 +112,13 @@ def _label_of(key: str) -> Callable[[api.Node], str] | None:
 
 def _matches_ip(constraint: Constraint, addr: str) -> bool:
     """A malformed value fits no node, not even with !=."""
-    node_ip, wanted = _address(addr), _address(constraint.value)
+    node_ip, wanted = addresses.parse(addr), addresses.parse(constraint.value)
     if wanted is not None:
         return constraint.equal == (node_ip == wanted)
     network = _network(constraint.value)
     if network is None:
         return False
     return constraint.equal == (node_ip is not None and node_ip in network)
-
-
-def _address(text: str) -> _Address | None:
-    """The address; an IPv4 one written as IPv6 is the IPv4 one; None if it is neither."""
-    if "%" in text:  # a zone says nothing outside its own host
-        return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _network(text: str) -> _Network | None:

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from swarmd import api, ids
+from swarmd.api import addresses
 from swarmd.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -27,7 +28,6 @@ _PREDEFINED: Final = "com.docker.swarm.predefined"
 _INTERNAL: Final = "com.docker.swarm.internal"
 _CIDR: Final = re.compile(r"([^/%]+)/([0-9]{1,3})", re.ASCII)
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -146,13 +146,15 @@ def _check_ipam(config: api.IPAMConfig) -> None:
     if subnet is None:
         raise InvalidArgumentError(f"ipam configuration: invalid subnet {config.subnet}")
     if config.range:
-        addresses = _cidr(config.range)
-        _check_inside("range", config.range, addresses and addresses[0], config)
+        first = _cidr(config.range)
+        _check_inside("range", config.range, first and first[0], config)
     if config.gateway:
-        _check_inside("gateway", config.gateway, _address(config.gateway), config)
+        _check_inside("gateway", config.gateway, addresses.parse(config.gateway), config)
 
 
-def _check_inside(what: str, text: str, address: _Address | None, config: api.IPAMConfig) -> None:
+def _check_inside(
+    what: str, text: str, address: addresses.Address | None, config: api.IPAMConfig
+) -> None:
     if address is None:
         raise InvalidArgumentError(f"ipam configuration: invalid {what} {text}")
     subnet = _cidr(config.subnet)
@@ -162,7 +164,7 @@ def _check_inside(what: str, text: str, address: _Address | None, config: api.IP
         )
 
 
-def _cidr(text: str) -> tuple[_Address, _Subnet] | None:
+def _cidr(text: str) -> tuple[addresses.Address, _Subnet] | None:
     """The address and the network that it names; a written-out netmask is not CIDR."""
     found = _CIDR.fullmatch(text)
     if found is None:
@@ -172,17 +174,6 @@ def _cidr(text: str) -> tuple[_Address, _Subnet] | None:
     except ValueError:
         return None
     return interface.ip, interface.network
-
-
-def _address(text: str) -> _Address | None:
-    """An IPv4 address written as IPv6 is the IPv4 one."""
-    if "%" in text:  # a zone says nothing outside its own host
-        return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _selected(network: api.Network, wanted: api.ListNetworksRequest.Filters) -> bool:

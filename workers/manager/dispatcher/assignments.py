@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from swarmd import api
+from swarmd.api import said
 from swarmd.logs import fields, get_logger
 from swarmd.store import ReadTx
 
@@ -90,7 +91,7 @@ def same_to_agent(one: api.Task, other: api.Task) -> bool:
     """Whether the tasks differ in nothing but status and version."""
     if one.desired_state != other.desired_state:  # nearly always the difference, if there is one
         return False
-    return _stable(one) == _stable(other)
+    return said.is_same(one, other)
 
 
 def is_news(before: api.Task, after: api.Task) -> bool:
@@ -109,14 +110,6 @@ def dependencies(task: api.Task) -> Iterator[_Key]:
         yield _SECRET, secret.secret_id
     for config in task.spec.container.configs:
         yield _CONFIG, config.config_id
-
-
-def _stable(task: api.Task) -> api.Task:
-    copy = api.Task()
-    copy.CopyFrom(task)
-    copy.ClearField("status")
-    copy.ClearField("meta")
-    return copy
 
 
 def _dependency(tx: ReadTx, key: _Key) -> api.Assignment | None:
