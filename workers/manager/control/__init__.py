@@ -22,6 +22,7 @@ and, pure:
 
     names durations image_names
                         what a name, a duration, an image's name may be
+    payloads            the data of secrets and configs: how much, and that it stays
     service_checks task_checks container_checks port_checks
                         is a spec sound: the whole, its task, its container, its ports
 """

@@ -10,7 +10,7 @@ from swarmd.errors import (
     NotFoundError,
 )
 from swarmd.store import WriteTx, by
-from workers.manager.control import filters, names
+from workers.manager.control import filters, names, payloads
 from workers.manager.control.handlers import Context, Handlers, MissingError, invalid_argument
 from workers.manager.control.references import check_unused
 
@@ -68,10 +68,8 @@ class Configs(Handlers):
             config = tx.configs.copy(request.config_id)
             if not request.HasField("spec"):
                 raise invalid_argument()
-            _check_only_labels(config.spec, request.spec)
+            payloads.relabel(config.spec, request.spec)
             config.meta.version.CopyFrom(request.config_version)
-            config.spec.annotations.labels.clear()
-            config.spec.annotations.labels.update(request.spec.annotations.labels)
             return tx.configs.update(config)
 
         return api.UpdateConfigResponse(config=await self._store.update(update))
@@ -96,14 +94,4 @@ class Configs(Handlers):
 
 def _check_spec(spec: api.ConfigSpec) -> None:
     names.check_file_name(spec.annotations)
-    if not 0 < len(spec.data) < _TOO_MANY_BYTES:
-        raise InvalidArgumentError(
-            f"config data must be larger than 0 and less than {_TOO_MANY_BYTES} bytes"
-        )
-
-
-def _check_only_labels(old: api.ConfigSpec, new: api.ConfigSpec) -> None:
-    """Tasks that run already have the data; under the same name it must stay the same."""
-    renamed = old.annotations.name != new.annotations.name
-    if renamed or (new.data and new.data != old.data):
-        raise InvalidArgumentError("only updates to Labels are allowed")
+    payloads.check_size("config", spec.data, _TOO_MANY_BYTES)

@@ -11,7 +11,7 @@ from swarmd.errors import (
     SwarmError,
 )
 from swarmd.store import WriteTx, by
-from workers.manager.control import filters, names
+from workers.manager.control import filters, names, payloads
 from workers.manager.control.handlers import Context, Handlers, MissingError, invalid_argument
 from workers.manager.control.references import check_unused
 
@@ -70,10 +70,8 @@ class Secrets(Handlers):
             secret = tx.secrets.copy(request.secret_id)
             if not request.HasField("spec"):
                 raise invalid_argument()
-            _check_only_labels(secret.spec, request.spec)
+            payloads.relabel(secret.spec, request.spec)
             secret.meta.version.CopyFrom(request.secret_version)
-            secret.spec.annotations.labels.clear()
-            secret.spec.annotations.labels.update(request.spec.annotations.labels)
             return tx.secrets.update(secret)
 
         return api.UpdateSecretResponse(secret=without_data(await self._store.update(update)))
@@ -111,14 +109,4 @@ def _check_spec(spec: api.SecretSpec) -> None:
             raise InvalidArgumentError("secret driver must have a name")
         # Clients know it by UNKNOWN: there is nothing here that drivers are plugged into.
         raise SwarmError("no secret driver: plugin getter is nil")
-    if not 0 < len(spec.data) < _TOO_MANY_BYTES:
-        raise InvalidArgumentError(
-            f"secret data must be larger than 0 and less than {_TOO_MANY_BYTES} bytes"
-        )
-
-
-def _check_only_labels(old: api.SecretSpec, new: api.SecretSpec) -> None:
-    """Data may be left out, since it is never shown, or be the same."""
-    renamed = old.annotations.name != new.annotations.name
-    if renamed or (new.data and new.data != old.data):
-        raise InvalidArgumentError("only updates to Labels are allowed")
+    payloads.check_size("secret", spec.data, _TOO_MANY_BYTES)
