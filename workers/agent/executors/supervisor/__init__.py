@@ -9,7 +9,7 @@
     CPU, memory, pids limits    a cgroup of its own (v2, else v1)
     secrets, configs            files in memory, for the task's user alone (credentials)
     health check                run by the agent, as the task's user, in the task's cgroup
-    stdout, stderr              files in the task's directory, rotated
+    stdout, stderr              files in the task's directory, rotated; line_times stand beside
 
 Two sides, which meet in messages.py over XML-RPC:
 

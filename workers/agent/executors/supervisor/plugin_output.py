@@ -4,10 +4,13 @@ They are opened at the first output: most of a thousand tasks say nothing for lo
 hold two descriptors for it. Runs inside supervisord.
 """
 
+import time
 from typing import Any
 
 from supervisor.dispatchers import POutputDispatcher
 from supervisor.loggers import Handler, RotatingFileHandler
+
+from workers.agent.executors.supervisor import line_times
 
 
 class TaskOutput(POutputDispatcher):  # type: ignore[misc]
@@ -28,12 +31,12 @@ class LazyFile(Handler):  # type: ignore[misc]
     def __init__(self, path: str, most_bytes: int, backups: int) -> None:
         super().__init__()
         self._path, self._most_bytes, self._backups = path, most_bytes, backups
-        self._file: RotatingFileHandler | None = None
+        self._file: TimedFile | None = None
 
     def emit(self, record: Any) -> None:
         if self._file is None:
             try:
-                self._file = RotatingFileHandler(self._path, "a", self._most_bytes, self._backups)
+                self._file = TimedFile(self._path, "ab", self._most_bytes, self._backups)
             except OSError:
                 self.handleError()  # a full disk: the task goes on, its output does not
                 return
@@ -55,3 +58,33 @@ class LazyFile(Handler):  # type: ignore[misc]
     def remove(self) -> None:
         if self._file:
             self._file.remove()
+
+
+class TimedFile(RotatingFileHandler):  # type: ignore[misc]
+    """A rotating log file, with marks beside it that tell when what was printed."""
+
+    def __init__(self, path: str, *arguments: Any) -> None:
+        super().__init__(path, *arguments)
+        self._marks = line_times.Marks(path)
+
+    def emit(self, record: Any) -> None:
+        self._marks.note(self.stream.tell(), time.time())
+        super().emit(record)
+
+    def removeAndRename(self, sfn: str, dfn: str) -> None:  # noqa: N802 - supervisor's name
+        super().removeAndRename(sfn, dfn)
+        line_times.move(sfn, dfn)
+
+    def doRollover(self) -> None:  # noqa: N802 - supervisor's name
+        before = self.stream
+        super().doRollover()
+        if self.stream is not before:
+            self._marks.restart()
+
+    def remove(self) -> None:
+        super().remove()
+        self._marks.restart()
+
+    def close(self) -> None:
+        super().close()
+        self._marks.close()
