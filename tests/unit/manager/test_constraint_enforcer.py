@@ -7,7 +7,7 @@ import pytest
 from swarmd import api
 from swarmd.api import resources
 from swarmd.store import MemoryBackend, Store
-from tests import builders
+from tests import builders, stored
 from tests.fakes.clock import FakeClock
 from workers.manager.constraint_enforcer import MESSAGE, REASON, ConstraintEnforcer
 
@@ -20,7 +20,7 @@ GIB = builders.GIB
 async def enforcing(*objects):
     clock = FakeClock()
     async with Store(MemoryBackend(), clock) as store:
-        await store.update(lambda tx: [table(tx, one).create(one) for one in objects])
+        await stored.add(store, *objects)
         running = asyncio.create_task(ConstraintEnforcer(store, clock, Random(0)).run())
         await settle()
         yield store
@@ -34,17 +34,8 @@ async def settle():
 
 
 async def edit(store, one, how):
-    def change(tx):
-        own = table(tx, one).copy(one.id)
-        how(own)
-        table(tx, one).update(own)
-
-    await store.update(change)
+    await stored.edit(store, one, how)
     await settle()
-
-
-def table(tx, one):
-    return getattr(tx, type(one).DESCRIPTOR.name.lower() + "s")
 
 
 def rejected(store):

@@ -10,6 +10,7 @@ from swarmd.api import times
 from swarmd.store import MemoryBackend, Store
 from tests import builders
 from tests.fakes.clock import FakeClock
+from tests.stored import add, edit
 from workers.manager.reaper import Reaper, outlived
 
 State = api.TaskState
@@ -65,27 +66,6 @@ async def sweep(clock):
     clock.advance(seconds=0.25)
     for _ in range(40):
         await asyncio.sleep(0)
-
-
-async def add(store, *objects):
-    def change(tx):
-        for one in objects:
-            table(tx, one).create(one)
-
-    await store.update(change)
-
-
-async def edit(store, one, how):
-    def change(tx):
-        own = table(tx, one).copy(one.id)
-        how(own)
-        table(tx, one).update(own)
-
-    await store.update(change)
-
-
-def table(tx, one):
-    return getattr(tx, type(one).DESCRIPTOR.name.lower() + "s")
 
 
 def left(store):

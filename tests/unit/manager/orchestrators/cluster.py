@@ -10,7 +10,7 @@ from typing import Any, Self
 from swarmd import api
 from swarmd.api import services, tasks, times
 from swarmd.store import MemoryBackend, Store, WriteTx, by
-from tests import builders
+from tests import builders, stored
 from tests.fakes.clock import FakeClock
 from workers.manager.orchestrators.orchestrator import Orchestrator
 
@@ -63,24 +63,15 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
             await asyncio.gather(leader, return_exceptions=True)
 
     async def create(self, *objects: Any) -> None:
-        def change(tx: WriteTx) -> None:
-            for one in objects:
-                table(tx, one).create(one)
-
-        await self.store.update(change)
+        await stored.add(self.store, *objects)
 
     async def change(self, one: Any, edit: Callable[[Any], None]) -> Any:
-        def change(tx: WriteTx) -> Any:
-            own = table(tx, one).copy(one.id)
-            edit(own)
-            return table(tx, one).update(own)
-
-        changed = await self.store.update(change)
+        changed = await stored.edit(self.store, one, edit)
         await self.settle()
         return changed
 
     async def delete(self, one: Any) -> None:
-        await self.store.update(lambda tx: table(tx, one).delete(one.id))
+        await self.store.update(lambda tx: stored.table(tx, one).delete(one.id))
         await self.settle()
 
     async def report(self, task: api.Task, state: int, seconds_ago: float = 0) -> None:
@@ -142,7 +133,7 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
         return [task for task in self.tasks(service) if tasks.is_running(task)]
 
     def get(self, one: Any) -> Any:
-        return table(self.store.view(), one).get(one.id)
+        return stored.table(self.store.view(), one).get(one.id)
 
     def _fail_with_leader(self) -> None:
         if self._leader is not None and self._leader.done():
@@ -189,7 +180,3 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
             now[key] = now.get(key, 0) + 1
         for key, count in now.items():
             self.most_running[key] = max(count, self.most_running.get(key, 0))
-
-
-def table(tx: Any, one: Any) -> Any:
-    return getattr(tx, type(one).DESCRIPTOR.name.lower() + "s")
