@@ -14,7 +14,7 @@ from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.logs import fields, get_logger
 from workers.agent import task_steps
-from workers.agent.executors import Controller
+from workers.agent.executors import Controller, PublishesPorts
 from workers.agent.executors.errors import (
     AlreadyStartedError,
     ExecutorError,
@@ -171,7 +171,8 @@ class TaskManager:
                 await self._fail(error)
                 return
             else:
-                self._enter(step.state, step.message, await self._container_status())
+                container, ports = await self._container_status(), await self._port_status()
+                self._enter(step.state, step.message, container, ports)
                 return
 
     async def _call(self, call: Call) -> None:
@@ -234,7 +235,8 @@ class TaskManager:
             container = container or api.ContainerStatus()
             container.exit_code = error.code
         sentence = str(error) or type(error).__name__
-        self._enter(state, self._status.message, container, err=sentence)
+        ports = await self._port_status()
+        self._enter(state, self._status.message, container, ports, err=sentence)
 
     async def _container_status(self) -> api.ContainerStatus | None:
         """What the engine knows of the process; None when it has nothing to say."""
@@ -250,11 +252,26 @@ class TaskManager:
         status.CopyFrom(found)
         return status
 
+    async def _port_status(self) -> api.PortStatus | None:
+        """Where its ports are now; None where it has none, or nobody knows."""
+        has_begun = self._status.state >= api.TaskState.STARTING
+        if not (has_begun and self._task.endpoint.ports):
+            return None
+        if not isinstance(self._controller, PublishesPorts):
+            return None
+        try:
+            async with asyncio.timeout(_ENGINE_ANSWERS_SECONDS):
+                return await self._controller.port_status()
+        except (ExecutorError, OSError, TimeoutError) as error:
+            log.debug("no port status", extra=self._fields(reason=error))
+            return None
+
     def _enter(
         self,
         state: task_steps.State,
         message: str,
         container: api.ContainerStatus | None = None,
+        ports: api.PortStatus | None = None,
         *,
         err: str = "",
     ) -> None:
@@ -265,6 +282,8 @@ class TaskManager:
         status.state, status.message, status.err = state, message, err
         if container is not None:
             status.container.CopyFrom(container)
+        if ports is not None:
+            status.port_status.CopyFrom(ports)
         if status == self._status:
             return
         status.timestamp.CopyFrom(times.timestamp(self._clock.now()))

@@ -6,7 +6,7 @@ forgotten: an agent that dies in between carries on with that.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -112,7 +112,8 @@ class TaskSet:
         finally:
             await controller.close()
 
-    def _adopt(self, records: Iterable[Record]) -> None:
+    def _adopt(self, records: Collection[Record]) -> None:
+        self._engines.adopt([record.task.id for record in records])
         for record in records:
             if record.assigned:
                 self._reporter.update(record.task.id, record.task.status)

@@ -1,5 +1,6 @@
 """Which engine runs a task."""
 
+import socket
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ from tests import builders
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import FakeExecutor
 from workers.agent.executors import Dependencies
+from workers.agent.executors import choose as choose_module
 from workers.agent.executors.choose import Engines, choose_engines
 from workers.agent.executors.errors import RejectedError
 
@@ -73,8 +75,8 @@ async def test_an_engine_that_does_not_answer_is_left_out(host) -> None:
     assert 1 == len(description.engine.plugins)
 
 
-def choose(*addresses: str) -> Engines:
-    return choose_engines(addresses, StateDir(Path("/nowhere")), FakeClock(), Random(0))
+def choose(*addresses: str, at: Path = Path("/nowhere")) -> Engines:
+    return choose_engines(addresses, StateDir(at), FakeClock(), Random(0))
 
 
 async def test_host_processes_are_there_unless_told_otherwise() -> None:
@@ -82,10 +84,25 @@ async def test_host_processes_are_there_unless_told_otherwise() -> None:
     assert ["supervisor"] == choose("supervisor://", "supervisor://").names
 
 
-@pytest.mark.parametrize("address", ["unix:///var/run/docker.sock", "tcp://10.0.0.1:2375"])
-def test_docker_engines_are_refused_until_they_are_there(address) -> None:
-    with pytest.raises(CannotBootError, match="no Docker engine yet"):
-        choose(address)
+async def test_a_docker_engine_is_named_by_its_address(tmp_path) -> None:
+    engines = choose("unix:///run/docker.sock", "tcp://10.0.0.1:2375", at=tmp_path)
+    assert ["docker", "docker"] == engines.names
+
+
+def test_the_docker_engine_of_this_host_is_found(monkeypatch, tmp_path) -> None:
+    path = tmp_path / "docker.sock"
+    monkeypatch.setattr(choose_module, "_DOCKER_SOCKET", path)
+    assert ["supervisor"] == choose(at=tmp_path).names
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert ["supervisor", "docker"] == choose(at=tmp_path).names
+
+
+def test_an_engine_that_outlives_our_memory_hears_which_tasks_there_are(host) -> None:
+    heard = []
+    host.adopt = heard.append
+    Engines([host, FakeExecutor(FakeClock())]).adopt(["t1"])
+    assert [["t1"]] == heard
 
 
 @pytest.mark.parametrize("address", ["podman://x", "nonsense", "/var/run/docker.sock"])

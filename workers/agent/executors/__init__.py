@@ -12,10 +12,10 @@ for the type checker alone, which keeps 8 MiB of protobuf out of a process that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from swarmd import api
@@ -66,6 +66,14 @@ class Controller(Protocol):
         """Its output, as the options ask."""
 
 
+@runtime_checkable
+class PublishesPorts(Controller, Protocol):
+    """A controller whose engine chooses ports of the host for its task."""
+
+    async def port_status(self) -> api.PortStatus:
+        """Where its host-mode ports are now."""
+
+
 class Executor(Protocol):
     """One engine of this host."""
 
@@ -89,3 +97,11 @@ class Executor(Protocol):
 
         `directory` is the task's own: the controller makes it, and removes it in the end.
         """
+
+
+@runtime_checkable
+class SweepsOrphans(Protocol):
+    """An executor whose engine outlives this node's memory of its tasks."""
+
+    def adopt(self, task_ids: Iterable[str]) -> None:
+        """These are all tasks from before: what else of ours the engine has is removed."""

@@ -16,14 +16,14 @@ from swarmd.clock import Clock
 from swarmd.errors import CannotBootError, SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.state_dir import StateDir
-from workers.agent.executors import Controller, Dependencies, Executor
+from workers.agent.executors import Controller, Dependencies, Executor, SweepsOrphans
 from workers.agent.executors.errors import RejectedError
 
 log = get_logger(__name__)
 
 SUPERVISOR: Final = "supervisor"
-_DEFAULT: Final = ("supervisor://",)
-_DOCKER_SCHEMES: Final = ("unix", "tcp", "npipe", "http", "https", "ssh")
+_DOCKER_SCHEMES: Final = ("unix", "tcp")
+_DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
 
 
 class Engines:
@@ -35,7 +35,8 @@ class Engines:
     @property
     def names(self) -> list[str]:
         """What kinds of engines there are, for people."""
-        return [_scheme(executor.address) for executor in self._executors]
+        schemes = [_scheme(executor.address) for executor in self._executors]
+        return ["docker" if scheme in _DOCKER_SCHEMES else scheme for scheme in schemes]
 
     async def run(self) -> None:
         """Keep the connections to all engines, until cancelled."""
@@ -68,6 +69,12 @@ class Engines:
                     extra=fields(engine=executor.address, reason=error),
                 )
 
+    def adopt(self, task_ids: Sequence[str]) -> None:
+        """Tell each engine the tasks from before: what else it has of ours is nobody's."""
+        for executor in self._executors:
+            if isinstance(executor, SweepsOrphans):
+                executor.adopt(task_ids)
+
     def controller(self, task: api.Task, dependencies: Dependencies, directory: Path) -> Controller:
         """A controller of the first engine that takes the task; raises RejectedError."""
         for executor in self._executors:
@@ -82,17 +89,27 @@ def choose_engines(
 ) -> Engines:
     """The engines at these addresses, or all that this host has; raises CannotBootError."""
     executors: list[Executor] = []
-    for address in dict.fromkeys(addresses or _DEFAULT):
+    for address in dict.fromkeys(addresses or _found_here()):
         scheme = _scheme(address)
         if scheme == SUPERVISOR:
             executors.append(_supervisor(address, state_dir, clock, random))
         elif scheme in _DOCKER_SCHEMES:
-            msg = f"--engine-addr {address}: this version runs no Docker engine yet"
-            raise CannotBootError(f"{msg}; leave it out, or give supervisor://")
+            executors.append(_docker(address, state_dir, clock, random))
         else:
             msg = f"--engine-addr {address}: no engine is known by {scheme or 'no scheme'!r}"
-            raise CannotBootError(f"{msg}; one is named as supervisor://")
+            raise CannotBootError(f"{msg}; one is named as supervisor:// or unix:///path/to.sock")
     return Engines(executors)
+
+
+def _found_here() -> Sequence[str]:
+    docker = [f"unix://{_DOCKER_SOCKET}"] if _DOCKER_SOCKET.is_socket() else []
+    return ["supervisor://", *docker]
+
+
+def _docker(address: str, state_dir: StateDir, clock: Clock, random: Random) -> Executor:
+    from workers.agent.executors.docker.executor import DockerExecutor  # noqa: PLC0415
+
+    return DockerExecutor(address, state_dir, clock, random)
 
 
 def _supervisor(address: str, state_dir: StateDir, clock: Clock, random: Random) -> Executor:

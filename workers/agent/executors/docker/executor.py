@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from swarmd import api, ids
 from swarmd.api import images
-from swarmd.api import images
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError
 from swarmd.logs import fields, get_logger
