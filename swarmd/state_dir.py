@@ -1,7 +1,9 @@
 """Where each file of a node lives on disk, and how one is replaced atomically."""
 
 import contextlib
+import hashlib
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Final
 
 PRIVATE_DIR: Final = 0o700
 PRIVATE_FILE: Final = 0o600
+LONGEST_SOCKET: Final = 107  # bytes of a unix socket's path; the kernel's
+_TEMPORARY_SUFFIX: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,42 @@ class StateDir:
         """The supervisord that a swarmd started by hand brings along."""
         return self.root / "supervisor"
 
+    @property
+    def own_supervisord_socket(self) -> Path:
+        """The socket of that supervisord."""
+        return supervisord_socket(self.supervisor)
+
     def make(self) -> None:
         """Create every directory, private to its owner; raises OSError."""
         for path in (self.node_report, self.root_ca, self.store, self.tasks_db):
             path.parent.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
         for path in (self.tasks, self.supervisor):
             path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+
+
+def supervisord_socket(directory: Path) -> Path:
+    """Where a supervisord of this directory listens: in it, or in a short one where that is long.
+
+    The kernel takes 107 bytes, and supervisord binds to `path.pid` first, then links it.
+    """
+    path = directory / "supervisord.sock"
+    if len(os.fsencode(path)) + _TEMPORARY_SUFFIX <= LONGEST_SOCKET:
+        return path
+    short = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"swarmd-{os.getuid()}-{short}" / path.name
+
+
+def make_socket_directory(directory: Path) -> Path:
+    """That socket's path, in a directory that is there and is this user's alone; raises OSError."""
+    socket = supervisord_socket(directory)
+    if socket.parent == directory:
+        directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        return socket
+    socket.parent.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+    found = socket.parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{socket.parent} is not a private directory of this user")
+    return socket
 
 
 def replace_file(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:

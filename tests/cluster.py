@@ -33,10 +33,10 @@ import grpc
 from swarmd import api
 from swarmd.api.protos.control_pb2_grpc import ControlStub
 from swarmd.rpc.channel import leaf_shown
+from swarmd.state_dir import supervisord_socket
 from tests import builders
 from tests.fakes.running_node import lives
 from tests.reference import ROOT
-from workers.agent.executors.supervisor import own_supervisord
 
 READY_SECONDS = 30.0  # a start takes one; a loaded machine may take its time
 _CALL_SECONDS = 20.0
@@ -283,7 +283,7 @@ class RealNode:
     @property
     def _instances(self) -> list[str]:
         """What the plugin in each supervisord of this node marks its tasks with."""
-        own = own_supervisord.socket_path(self.state_dir / "supervisor")
+        own = supervisord_socket(self.state_dir / "supervisor")
         sockets = [self.state_dir / "supervisord.sock", own]
         return [hashlib.sha256(f"unix://{path}".encode()).hexdigest()[:12] for path in sockets]
 

@@ -22,7 +22,6 @@ from swarmd.state_dir import StateDir
 from tests import builders
 from workers.agent.executors import Dependencies
 from workers.agent.executors.errors import ExitError
-from workers.agent.executors.supervisor import own_supervisord
 from workers.agent.executors.supervisor.controller import SupervisorController
 from workers.agent.executors.supervisor.executor import SupervisorExecutor
 from workers.agent.executors.supervisor.rpc import SupervisorClient
@@ -66,7 +65,7 @@ class HostEngine:
 
     @property
     def url(self) -> str:
-        return f"unix://{own_supervisord.socket_path(self.state_dir.supervisor)}"
+        return f"unix://{self.state_dir.own_supervisord_socket}"
 
     @property
     def pid(self) -> int:

@@ -29,7 +29,7 @@ from swarmd.errors import InvalidArgumentError, UnavailableError
 from swarmd.security import join_tokens
 from swarmd.security.certificates import BadCertificateError, identity_of, parse_chain
 from swarmd.security.identity import MANAGER, Identity
-from swarmd.state_dir import StateDir
+from swarmd.state_dir import StateDir, supervisord_socket
 
 
 @click.command()
@@ -55,7 +55,7 @@ def join(ctx: click.Context, /, force: bool, timeout: float, **values: Any) -> N
     try:
         _leave_first(state_dir, deadline, force=force)
         options = kept_options(config, {**sv.options_before(state_dir), **environment(ctx)})
-        supervisord = sv.Supervisord(sv.socket_path(state_dir))
+        supervisord = sv.Supervisord(supervisord_socket(state_dir.root))
         start_node(supervisord, state_dir, options)
     except (UnavailableError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -97,7 +97,7 @@ def membership(place: StateDir) -> Identity | None:
 
 
 def _refuse_foreground(place: StateDir) -> None:
-    supervisord = sv.Supervisord(sv.socket_path(place))
+    supervisord = sv.Supervisord(supervisord_socket(place.root))
     report = NodeReport.read(place)
     if report.pid and not (supervisord.answers() and supervisord.program()):
         raise click.ClickException(

@@ -4,9 +4,11 @@ import functools
 import os
 import signal
 import sys
+import threading
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from swarmd.cli.options import (
 )
 from swarmd.config import NodeConfig
 from swarmd.errors import ExitStatus, UnavailableError
-from swarmd.state_dir import StateDir
+from swarmd.state_dir import StateDir, supervisord_socket
 
 _POLL_SECONDS: Final = 0.05
 _ENDED: Final = frozenset({"FATAL", "EXITED", "STOPPED", "UNKNOWN"})
@@ -56,7 +58,7 @@ def start(ctx: click.Context, /, timeout: float, **values: Any) -> None:
     if report.ready:
         click.echo(f"swarmd runs already: pid {report.pid}, node {report.facts.get('node_id')}")
         return
-    supervisord = sv.Supervisord(sv.socket_path(state_dir))
+    supervisord = sv.Supervisord(supervisord_socket(state_dir.root))
     try:
         if not report.alive:
             start_node(supervisord, state_dir, kept_options(config, environment(ctx)))
@@ -153,7 +155,7 @@ def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> N
 
 def stop_node(place: StateDir, deadline: float) -> bool:
     """Whether one ran; returns when it has ended."""
-    supervisord = sv.Supervisord(sv.socket_path(place))
+    supervisord = sv.Supervisord(supervisord_socket(place.root))
     report = NodeReport.read(place)
     info = supervisord.program() if supervisord.answers() else None
     if info and info["statename"] in ("RUNNING", "STARTING", "BACKOFF"):
@@ -176,7 +178,7 @@ def _has_ended(supervisord: sv.Supervisord, place: StateDir) -> bool:
 
 def _supervisords(place: StateDir) -> Iterator[sv.Supervisord]:
     """Those that may hold tasks: the one that runs swarmd, and the one brought by `swarmd run`."""
-    for path in (sv.socket_path(place), place.supervisor / "supervisord.sock"):
+    for path in (supervisord_socket(place.root), place.own_supervisord_socket):
         supervisord = sv.Supervisord(path)
         if supervisord.answers():
             yield supervisord
@@ -191,12 +193,31 @@ def _count_tasks(place: StateDir) -> int:
 def stop_tasks(place: StateDir, deadline: float) -> int:
     for supervisord in _supervisords(place):
         try:
-            supervisord.call("swarmd.stopAllTasks")
+            _within(deadline, functools.partial(supervisord.call, "swarmd.stopAllTasks"))
         except xmlrpc.client.Fault as fault:
             message = f"the supervisord at {supervisord.socket_path} cannot stop tasks: {fault}"
             raise UnavailableError(message) from fault
     _wait(lambda: _count_tasks(place) == 0, deadline, "tasks have not stopped")
     return 0
+
+
+def _within(deadline: float, call: Callable[[], Any]) -> None:
+    """Make a call that answers when all is done, and give up waiting for it at the deadline."""
+    outcome: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except Exception as error:  # noqa: BLE001 - told to who waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        outcome.result(max(0.0, deadline - time.monotonic()))
+    except TimeoutError as error:
+        raise click.ClickException(
+            "tasks have not stopped in time: each is killed when its grace period ends"
+        ) from error
 
 
 def end_supervisords(place: StateDir, deadline: float) -> None:
@@ -219,7 +240,7 @@ def _is_gone(supervisord: sv.Supervisord) -> bool:
 def restart(config: Path | None, state_dir: Path, timeout: float) -> None:  # noqa: ARG001
     """Stop the node and start it again, with the options it was started with; its tasks go on."""
     place = StateDir(state_dir)
-    supervisord = sv.Supervisord(sv.socket_path(place))
+    supervisord = sv.Supervisord(supervisord_socket(place.root))
     try:
         if not supervisord.answers():
             message = f"no supervisord runs swarmd for {state_dir}: `swarmd start` starts one"

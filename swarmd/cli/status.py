@@ -25,7 +25,7 @@ from swarmd.cli.node_report import NodeReport
 from swarmd.cli.options import CONFIG_OPTION, STATE_DIR_OPTION
 from swarmd.errors import ExitStatus, SwarmError
 from swarmd.rpc.channel import dial_control
-from swarmd.state_dir import StateDir
+from swarmd.state_dir import StateDir, supervisord_socket
 
 _API_SECONDS: Final = 2.0
 _CPU_SECONDS: Final = 0.1
@@ -112,7 +112,7 @@ def _parent(report: NodeReport) -> dict[str, Any]:
 
 
 def _supervisords(place: StateDir) -> list[sv.Supervisord]:
-    paths = (sv.socket_path(place), place.supervisor / "supervisord.sock")
+    paths = (supervisord_socket(place.root), place.own_supervisord_socket)
     return [one for path in paths if (one := sv.Supervisord(path)).answers()]
 
 

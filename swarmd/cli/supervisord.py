@@ -7,7 +7,6 @@ options in, and keeps the result in the state directory, so that `supervisorctl 
 import configparser
 import getpass
 import itertools
-import os
 import resource
 import shlex
 import subprocess
@@ -25,13 +24,12 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from swarmd.cli.options import without_options
 from swarmd.errors import UnavailableError
-from swarmd.state_dir import StateDir, replace_file
+from swarmd.state_dir import StateDir, make_socket_directory, replace_file, supervisord_socket
 
 PROGRAM: Final = "swarmd"
 _BOOT_SECONDS: Final = 15.0
 _STOP_SECONDS: Final = 40.0  # longer than stopwaitsecs, after which it is killed
 _POLL_SECONDS: Final = 0.05
-_LONGEST_SOCKET: Final = 107  # sun_path, less its closing zero
 _INSTALLED: Final = Path("/etc/swarmd/supervisord.conf")
 _SHIPPED: Final = ("supervisord.conf", "../supervisord.conf")  # in a package; in a checkout
 
@@ -55,6 +53,9 @@ def render(shipped: str, state_dir: StateDir, variables: Mapping[str, str]) -> s
             moved = value.replace("/var/lib/swarmd", _literal(str(state_dir.root)))
             conf.set(section, key, moved)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    socket = _literal(str(supervisord_socket(state_dir.root)))
+    conf.set("unix_http_server", "file", socket)
+    conf.set("supervisorctl", "serverurl", f"unix://{socket}")
     conf.set("supervisord", "user", getpass.getuser())
     conf.set("supervisord", "minfds", str(min(conf.getint("supervisord", "minfds"), hard)))
     program = f"program:{PROGRAM}"
@@ -149,21 +150,12 @@ def conf_path(state_dir: StateDir) -> Path:
     return state_dir.root / "supervisord.conf"
 
 
-def socket_path(state_dir: StateDir) -> Path:
-    return state_dir.root / "supervisord.sock"
-
-
 def launch(state_dir: StateDir, variables: Mapping[str, str]) -> Supervisord:
     """Start a supervisord for this state directory; returns when it answers.
 
     Its conf starts the program too. Raises UnavailableError with its own words when it fails.
     """
-    supervisord = Supervisord(socket_path(state_dir))
-    if len(os.fsencode(supervisord.socket_path)) > _LONGEST_SOCKET:
-        message = (
-            f"{supervisord.socket_path} is too long for a unix socket: choose another directory"
-        )
-        raise UnavailableError(message)
+    supervisord = Supervisord(make_socket_directory(state_dir.root))
     write_conf(state_dir, variables)
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf_path(state_dir))]
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own file

@@ -10,7 +10,12 @@ from swarmd import api
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError
 from swarmd.logs import fields, get_logger
-from swarmd.state_dir import StateDir
+from swarmd.state_dir import (
+    LONGEST_SOCKET,
+    StateDir,
+    make_socket_directory,
+    supervisord_socket,
+)
 from workers.agent.executors import Dependencies
 from workers.agent.executors.errors import TemporaryError
 from workers.agent.executors.supervisor import own_supervisord, program
@@ -47,11 +52,11 @@ class SupervisorExecutor:
         self._credentials = CredentialStore(state_dir.root)
         self._clock = clock
         self._node = api.Node()
-        doorbell = own_supervisord.socket_path(self._own).with_name("agent.sock")
+        doorbell = supervisord_socket(self._own).with_name("agent.sock")
         self._link = Link(self._connect, doorbell, clock, random)
 
     async def run(self) -> None:
-        own_supervisord.make_socket_directory(self._own)
+        make_socket_directory(self._own)
         left = await asyncio.to_thread(self._credentials.found)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
@@ -143,7 +148,7 @@ class SupervisorExecutor:
         return url
 
     def _own_url(self) -> str:
-        return f"unix://{own_supervisord.socket_path(self._own)}"
+        return f"unix://{supervisord_socket(self._own)}"
 
 
 def _socket_url(address: str) -> str:
@@ -151,9 +156,8 @@ def _socket_url(address: str) -> str:
     path = address.removeprefix(_SCHEME)
     if not address.startswith(_SCHEME) or (path and not path.startswith("/")):
         raise CannotBootError(f"engine address {address} is not supervisor:///path/to.sock")
-    if len(os.fsencode(path)) > own_supervisord.LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) > LONGEST_SOCKET:
         raise CannotBootError(
-            f"engine address {address}: a unix socket's path has at most "
-            f"{own_supervisord.LONGEST_SOCKET_PATH} bytes"
+            f"engine address {address}: a unix socket's path has at most {LONGEST_SOCKET} bytes"
         )
     return f"unix://{path}" if path else ""

@@ -5,21 +5,16 @@ ends by `supervisor.shutdown`, or with the host.
 """
 
 import asyncio
-import hashlib
 import os
 import resource
-import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
 import workers
-from swarmd.state_dir import replace_file
+from swarmd.state_dir import make_socket_directory, replace_file
 from workers.agent.executors.errors import TemporaryError
 
-LONGEST_SOCKET_PATH: Final = 107  # bytes; the kernel's
-_TEMPORARY_SUFFIX: Final = 9  # supervisord binds to `path.pid` first, and links it
 _DESCRIPTORS: Final = 65536  # a running task takes four
 _START_SECONDS: Final = 15.0
 
@@ -51,15 +46,6 @@ supervisor.rpcinterface_factory=workers.agent.executors.supervisor.plugin:make_i
 """
 
 
-def socket_path(directory: Path) -> Path:
-    """Where its socket is: in its directory, or in a short one where that path is too long."""
-    path = directory / "supervisord.sock"
-    if len(os.fsencode(path)) + _TEMPORARY_SUFFIX <= LONGEST_SOCKET_PATH:
-        return path
-    short = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"swarmd-{os.getuid()}-{short}" / path.name
-
-
 def configuration(directory: Path, socket: Path, uid: int, most_descriptors: int) -> str:
     """Its configuration file; a percent sign in a path is doubled, as supervisor reads it."""
     return _CONFIG.format(
@@ -74,7 +60,10 @@ def configuration(directory: Path, socket: Path, uid: int, most_descriptors: int
 
 async def start(directory: Path) -> None:
     """Start it, and return once it is a daemon; raises TemporaryError with what it said."""
-    config = await asyncio.to_thread(_write, directory)
+    try:
+        config = await asyncio.to_thread(_write, directory)
+    except OSError as error:
+        raise TemporaryError(f"supervisord did not start: {error}") from error
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "supervisor.supervisord", "-c", str(config)),
         stdin=asyncio.subprocess.DEVNULL,
@@ -101,16 +90,6 @@ def _reason(said: str) -> str:
     return errors[0].removeprefix("Error: ") if errors else lines[-1]
 
 
-def make_socket_directory(directory: Path) -> Path:
-    """The socket's path, in a directory that is there and is this user's alone."""
-    socket = socket_path(directory)
-    if socket.parent == directory:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    else:
-        _make_private(socket.parent)
-    return socket
-
-
 def _write(directory: Path) -> Path:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     socket = make_socket_directory(directory)
@@ -118,13 +97,6 @@ def _write(directory: Path) -> Path:
     config = directory / "supervisord.conf"
     replace_file(config, configuration(directory, socket, os.getuid(), most).encode())
     return config
-
-
-def _make_private(directory: Path) -> None:
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise TemporaryError(f"{directory} is not a private directory of this user")
 
 
 def _environment() -> dict[str, str]:
