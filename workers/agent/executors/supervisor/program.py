@@ -33,7 +33,7 @@ _REFUSED: Final[tuple[_Refusal, ...]] = (
     ("mounts", lambda c: c.mounts, "a host process sees the host's own files"),
     ("hostname", lambda c: c.hostname, _OWN),
     ("hosts", lambda c: c.hosts, _OWN),
-    ("dns_config", lambda c: c.HasField("dns_config"), _OWN),
+    ("dns_config", lambda c: c.dns_config.ByteSize(), _OWN),  # Docker's clients send an empty one
     ("tty", lambda c: c.tty, "a host process gets no terminal"),
     ("read_only", lambda c: c.read_only, "a host process has the host's own root"),
     ("isolation", lambda c: c.isolation, "a host process is not isolated"),
