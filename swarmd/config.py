@@ -33,6 +33,8 @@ class NodeConfig:
     heartbeat_tick: float = 1.0
     election_tick: float = 10.0
     external_ca: tuple[str, ...] = ()
+    root_ca_cert: str = ""
+    root_ca_key: str = ""
     autolock: bool = False
     unlock_key: str = field(default="", repr=False)
 

@@ -28,9 +28,6 @@ from swarmd.security import unlock_key
 
 DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
 _MANY: Final = frozenset({"engine_addr", "external_ca", "label"})
-_NOT_YET: Final = {
-    "external_ca": "an external CA",
-}
 
 _EXPLICIT: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 LIVE: Final = frozenset({"log_level"})
@@ -211,6 +208,18 @@ _NODE_OPTIONS: Final = (
         help="Seconds without a leader after which managers elect another.",
     ),
     _option("--external-ca", multiple=True, help="External CA: protocol=cfssl,url=URL."),
+    _option(
+        "--root-ca-cert",
+        type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+        default=None,
+        help="At the first start of a cluster: its root CA's certificate (PEM).",
+    ),
+    _option(
+        "--root-ca-key",
+        type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+        default=None,
+        help="The key of that root CA (PEM, not encrypted).",
+    ),
     _option("--autolock", is_flag=True, help="Seal this manager's keys under an unlock key."),
     _option("--unlock-key", default="", help="The key that unlocks this manager."),
 )
@@ -224,17 +233,15 @@ def node_options(command: Command) -> Command:
 
 
 def node_config(values: Mapping[str, Any]) -> NodeConfig:
-    """What the options say; raises click.UsageError for what this version cannot do yet."""
-    for name, what in _NOT_YET.items():
-        if values[name]:
-            flag = "--" + name.replace("_", "-")
-            message = f"{flag}: this version does not know {what} yet."
-            raise click.UsageError(message)
+    """What the options say; raises click.UsageError for what does not fit together."""
     if values["election_tick"] <= values["heartbeat_tick"]:
         raise click.UsageError("--election-tick must be more than --heartbeat-tick.")
     _check_unlock_key(values["unlock_key"])
+    root = {name: values[name] or "" for name in ("root_ca_cert", "root_ca_key")}
+    if len(list(filter(None, root.values()))) == 1:
+        raise click.UsageError("--root-ca-cert and --root-ca-key go together: give both.")
     given = {name: values[name] for name in NodeConfig.__dataclass_fields__}
-    return NodeConfig(**{**given, "join_token": _join_token(values)})
+    return NodeConfig(**{**given, **root, "join_token": _join_token(values)})
 
 
 def _check_unlock_key(text: str) -> None:

@@ -6,6 +6,7 @@
     output.py           tables, JSON, ages, colour: one place
     resolve.py          a name or an id prefix to one object
     values.py           what a flag's text means: lists, labels, sizes, durations
+    ca.py               the root CA, and its change
     cluster.py, node.py, task.py, secret.py, config.py, network.py, service.py
     service_flags.py    the flags of service create and update, by topic
     service_spec.py     flags into a service's spec (pure)

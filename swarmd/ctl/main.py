@@ -9,6 +9,7 @@ from click.shell_completion import get_completion_class
 from swarmd import __version__
 from swarmd.config import DEFAULT_CONTROL_SOCKET
 from swarmd.ctl.aliases import AliasedGroup
+from swarmd.ctl.ca import ca
 from swarmd.ctl.cluster import cluster
 from swarmd.ctl.connection import Settings
 from swarmd.ctl.network import network
@@ -55,5 +56,5 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "swarmctl", "_SWARMCTL_COMPLETE").source())
 
 
-for noun in (cluster, config, network, node, secret, service, task):
+for noun in (ca, cluster, config, network, node, secret, service, task):
     main.add_command(noun)

@@ -13,7 +13,8 @@ key file (data_key). With autolock that file is sealed (sealed_key) under the cl
 
     identity        who a node or a caller is, as its certificate says
     certificates    keys, requests and certificates; NodeCertificates, the three files of a node
-    root_ca         sign a request, digest
+    root_ca         sign a request, cross-sign another root, digest
+    external_ca     have a CFSSL server sign instead
     key_file        the node key on disk, with its headers, and its seal
     data_key        the key of the store, in those headers
     sealed_key      a private key under an unlock key, in SwarmKit's form
@@ -22,5 +23,5 @@ key file (data_key). With autolock that file is sealed (sealed_key) under the cl
     join_tokens     mint, parse and check SWMTKN tokens
     tls             TLS contexts and channel credentials made from a node's certificates
 
-Nothing here dials anyone.
+Nothing here dials anyone but an external CA.
 """

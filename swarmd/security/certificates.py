@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
+from swarmd import api
 from swarmd.errors import CorruptStateError, InvalidArgumentError
 from swarmd.security import key_file
 from swarmd.security.identity import ROLES, Identity
@@ -103,15 +104,18 @@ def identity_of(certificate: x509.Certificate) -> Identity:
 
 
 def check_chain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> None:
-    """Each certificate was signed by the next, the last by a root; raises BadCertificateError.
+    """Each certificate was signed by the next, until a root; raises BadCertificateError.
 
-    Says nothing about time: an expired certificate of ours still tells who we are.
+    Behind the one that a root signed may come others: after a change of root, nodes still show the
+    intermediate that leads to the root before. Says nothing about time: an expired certificate of
+    ours still tells who we are.
     """
-    for certificate, issuer in pairwise(chain):
-        if not _signed(certificate, issuer):
+    for certificate, issuer in zip_longest(chain, chain[1:]):
+        if any(_signed(certificate, root) for root in roots):
+            return
+        if issuer is not None and not _signed(certificate, issuer):
             raise BadCertificateError("the certificates do not form a chain")
-    if not any(_signed(chain[-1], root) for root in roots):
-        raise BadCertificateError("it was not signed by the cluster's root CA")
+    raise BadCertificateError("it was not signed by the cluster's root CA")
 
 
 def check_key(certificate: x509.Certificate, pem: bytes) -> None:
@@ -164,9 +168,10 @@ class NodeCertificates:
 
         The time of a certificate is not checked: one that has run out still tells who we are.
         """
-        key = key_file.read(state_dir.node_key).pem
-        _finish_save(state_dir.node_certificate, key)
-        root_pem, certificate_pem = _read(state_dir.root_ca), _read(state_dir.node_certificate)
+        with _unchanged(state_dir.node_key):
+            key = key_file.read(state_dir.node_key).pem
+            _finish_save(state_dir.node_certificate, key)
+            root_pem, certificate_pem = _read(state_dir.root_ca), _read(state_dir.node_certificate)
         with _blame(state_dir.root_ca):
             roots = parse_chain(root_pem)
         with _blame(state_dir.node_certificate):
@@ -191,6 +196,16 @@ class NodeCertificates:
             key_file.write(key, self.key_pem, headers, sealing)
             _waiting(path).replace(path)
 
+    def tls_info(self) -> api.NodeTLSInfo:
+        """Whom this node trusts, and who certified it, as managers want to know it."""
+        chain = parse_chain(self.certificate_pem)
+        issuers = [*chain[1:], *parse_chain(self.root_pem)]
+        issuer = next(one for one in issuers if _signed(chain[0], one))
+        subject, public_key = issuer_of(issuer)
+        return api.NodeTLSInfo(
+            trust_root=self.root_pem, cert_issuer_subject=subject, cert_issuer_public_key=public_key
+        )
+
     @staticmethod
     def exist(state_dir: StateDir) -> bool:
         """Whether this node was certified already, be it with files that cannot be used."""
@@ -198,8 +213,29 @@ class NodeCertificates:
         some = certificate.exists() or _waiting(certificate).exists()
         return some and state_dir.node_key.exists()
 
+    def valid(self, now: float) -> bool:
+        """Neither expired nor of a time to come, as after a clock was put back."""
+        return self.not_before <= datetime.fromtimestamp(now, UTC) < self.not_after
+
     def expired(self, now: float) -> bool:
         return datetime.fromtimestamp(now, UTC) >= self.not_after
+
+
+def issuer_of(authority: x509.Certificate) -> tuple[bytes, bytes]:
+    """What certificates say of an authority that issued them: its subject and public key (DER)."""
+    public_key = authority.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return authority.subject.public_bytes(), public_key
+
+
+@contextlib.contextmanager
+def _unchanged(key: Path) -> Iterator[None]:
+    """Nobody replaces the files within the block; where they are not, the block will say so."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(key_file.exclusive(key))
+        yield
 
 
 def _waiting(path: Path) -> Path:

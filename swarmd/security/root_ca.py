@@ -1,7 +1,7 @@
 """The cluster's root CA: made once, then signs a certificate for each node."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
@@ -11,13 +11,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from swarmd.security.certificates import BadCertificateError, check_key, parse_chain
+from swarmd import api
+from swarmd.security.certificates import (
+    BadCertificateError,
+    check_chain,
+    check_key,
+    parse_chain,
+)
 from swarmd.security.identity import CA, MANAGER, Identity
 
 ROOT_YEARS: Final = 20
 DEFAULT_EXPIRY_SECONDS: Final = 2160 * 3600.0  # 90 days
 LEAST_EXPIRY_SECONDS: Final = 3600.0
 BACKDATE_SECONDS: Final = 3600.0  # for nodes whose clock is behind
+LEAST_ROOT_SECONDS: Final = 365 * 24 * 3600.0
 _LEAST_RSA_BITS: Final = 2048
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -35,8 +42,8 @@ class RootCA:
         """A fresh root. Its key comes from the system's randomness, whatever the caller's is."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CA)])
-        start = _time(now)
-        builder = _builder(name, name, key.public_key(), start, _years_after(start, ROOT_YEARS))
+        end = _years_after(_time(now), ROOT_YEARS)
+        builder = _builder(name, name, key.public_key(), _time(now - BACKDATE_SECONDS), end)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         builder = builder.add_extension(_usage(signs=True), True)
         builder = builder.add_extension(_fingerprint(key.public_key()), False)
@@ -49,6 +56,14 @@ class RootCA:
                 serialization.NoEncryption(),
             ),
         )
+
+    @classmethod
+    def given(cls, certificate_pem: bytes, key_pem: bytes, now: float) -> Self:
+        """A root that somebody brings, with its key; raises BadCertificateError."""
+        root = cls(normalized(certificate_pem), key_pem)
+        check_root(root.certificate_pem, now)
+        root.signer()
+        return root
 
     @property
     def digest(self) -> str:
@@ -71,6 +86,8 @@ class Signer:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    intermediates: bytes = b""
+    """Goes behind each certificate, to lead from it to the root that nodes trust."""
 
     def sign(self, request_pem: bytes, node: Identity, expiry_seconds: float, now: float) -> bytes:
         """The node certificate (PEM) for the request's key; raises BadCertificateError.
@@ -89,23 +106,94 @@ class Signer:
         )
         for extension, critical in self._extensions(node, public_key):
             builder = builder.add_extension(extension, critical)
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        leaf = builder.sign(self.key, hashes.SHA256())
+        return leaf.public_bytes(serialization.Encoding.PEM) + self.intermediates
+
+    def cross_sign(self, other_pem: bytes) -> bytes:
+        """Another root's certificate as an intermediate of this one: same name, key and life."""
+        other = parse_chain(other_pem)[0]
+        builder = _builder(
+            other.subject,
+            self.certificate.subject,
+            _usable(other.public_key()),
+            other.not_valid_before_utc,
+            other.not_valid_after_utc,
+        )
+        for extension in other.extensions:
+            if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+                builder = builder.add_extension(extension.value, extension.critical)
+        builder = builder.add_extension(self._issuer_identifier(), False)
+        signed = builder.sign(self.key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+    def _issuer_identifier(self) -> x509.AuthorityKeyIdentifier:
+        make = x509.AuthorityKeyIdentifier
+        try:
+            own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        except x509.ExtensionNotFound:
+            return make.from_issuer_public_key(_usable(self.certificate.public_key()))
+        return make.from_issuer_subject_key_identifier(own.value)
 
     def _extensions(
         self, node: Identity, public_key: PublicKey
     ) -> list[tuple[x509.ExtensionType, bool]]:
         names = [node.role, node.node_id, *([CA] if node.role == MANAGER else [])]
         both_sides = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        issuer = self.certificate.public_key()
-        assert isinstance(issuer, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
         return [
             (_usage(signs=False), True),
             (x509.ExtendedKeyUsage(both_sides), False),
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (_fingerprint(public_key), False),
-            (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), False),
+            (self._issuer_identifier(), False),
             (x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False),
         ]
+
+
+def signer_of(root: api.RootCA) -> Signer:
+    """Who signs node certificates now: the root, or, while it changes, the one that follows.
+
+    Raises BadCertificateError where key and certificate do not fit, or there is no key.
+    """
+    if not root.HasField("root_rotation"):
+        return RootCA(root.ca_cert, root.ca_key).signer()
+    following = root.root_rotation
+    signer = RootCA(following.ca_cert, following.ca_key).signer()
+    return replace(signer, intermediates=following.cross_signed_ca_cert)
+
+
+def check_root(pem: bytes, now: float) -> None:
+    """Fit to be a cluster's root from now on; raises BadCertificateError, which says why not."""
+    certificates = parse_chain(pem)
+    if len(certificates) != 1:
+        raise BadCertificateError("the desired CA certificate cannot contain multiple certificates")
+    (root,) = certificates
+    check_chain(certificates, certificates)
+    if not _is_authority(root):
+        raise BadCertificateError("the desired CA certificate is not that of a CA")
+    if root.not_valid_before_utc > _time(now):
+        raise BadCertificateError("CA certificate is not valid yet")
+    if root.not_valid_after_utc < _time(now + LEAST_ROOT_SECONDS):
+        raise BadCertificateError("CA certificate expires too soon")
+    _usable(root.public_key())
+
+
+def normalized(pem: bytes) -> bytes:
+    """The certificates alone, in one form: digests and comparisons are of bytes."""
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in parse_chain(pem))
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return found.value.ca
+
+
+def _usable(key: object) -> PublicKey:
+    if isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        return key
+    raise BadCertificateError("the root CA's key is neither ECDSA nor RSA")
 
 
 def digest(root_pem: bytes) -> str:

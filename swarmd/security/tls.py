@@ -26,6 +26,15 @@ def local_context(certificates: NodeCertificates) -> ssl.SSLContext:
     return _server_context(certificates)
 
 
+def client_context(certificates: NodeCertificates, roots_pem: bytes) -> ssl.SSLContext:
+    """For a server that is no node: it has to be of these roots, and bear the name we dial."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=roots_pem.decode())
+    _load(context, certificates)
+    return context
+
+
 def channel_credentials(certificates: NodeCertificates) -> grpc.ChannelCredentials:
     """For a channel to a manager: mutual TLS."""
     return grpc.ssl_channel_credentials(

@@ -95,7 +95,12 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
     config, state_dir = link.config, StateDir(link.config.state_dir)
     dialer = Dialer(state_dir, clock)
     link.report(who(dialer.certificates))
-    describer = Describer(config, engines.describe)
+
+    async def describe(description: api.NodeDescription) -> None:
+        await engines.describe(description)
+        description.tls_info.CopyFrom(dialer.certificates.tls_info())
+
+    describer = Describer(config, describe)
     remotes = Remotes(chance, known_managers(config, state_dir))
     renewal = Renewal(
         dialer=dialer,

@@ -26,10 +26,10 @@ from swarmd.errors import CannotBootError, CorruptStateError
 from swarmd.ids import new_id
 from swarmd.logs import fields, get_logger
 from swarmd.security import join_tokens, unlock_key
-from swarmd.security.certificates import NodeCertificates, new_request
+from swarmd.security.certificates import BadCertificateError, NodeCertificates, new_request
 from swarmd.security.identity import MANAGER, Identity
 from swarmd.security.key_file import corrupt
-from swarmd.security.root_ca import RootCA
+from swarmd.security.root_ca import RootCA, signer_of
 from swarmd.state_dir import StateDir
 from swarmd.store import Store, WriteTx, by
 from workers.manager.key_manager import first_keys, newest
@@ -45,9 +45,8 @@ async def bootstrap(
 ) -> Identity:
     """Who this manager is; afterwards its certificates are on disk, its objects in the store.
 
-    Raises CorruptStateError when the two do not fit, CannotBootError for an option not there yet.
+    Raises CorruptStateError when the two do not fit, CannotBootError for an option that is wrong.
     """
-    _refuse_unsupported(config)
     # The key's file is there before the store, which is sealed by a header of it.
     files = [state_dir.root_ca, state_dir.node_certificate]
     present = [path for path in files if path.exists()]
@@ -129,7 +128,10 @@ def _first_spec(config: NodeConfig) -> api.ClusterSpec:
         dispatcher=api.DispatcherConfig(
             heartbeat_period=times.duration(defaults.HEARTBEAT_SECONDS)
         ),
-        ca_config=api.CAConfig(node_cert_expiry=times.duration(defaults.NODE_CERTIFICATE_SECONDS)),
+        ca_config=api.CAConfig(
+            node_cert_expiry=times.duration(defaults.NODE_CERTIFICATE_SECONDS),
+            external_cas=[_external_ca(text) for text in config.external_ca],
+        ),
         encryption_config=api.EncryptionConfig(auto_lock_managers=config.autolock),
     )
 
@@ -137,7 +139,8 @@ def _first_spec(config: NodeConfig) -> api.ClusterSpec:
 async def _first_objects(
     store: Store, config: NodeConfig, clock: Clock, random: Random
 ) -> api.Cluster:
-    cluster = first_cluster(RootCA.create(clock.now()), config, random)
+    root = await asyncio.to_thread(_first_root, config, clock.now())
+    cluster = first_cluster(root, config, random)
     node = manager_node(new_id(random))
 
     def change(tx: WriteTx) -> None:
@@ -150,15 +153,27 @@ async def _first_objects(
     return cluster
 
 
+def _first_root(config: NodeConfig, now: float) -> RootCA:
+    """A fresh root, or the one that was given; raises CannotBootError naming its files."""
+    if not config.root_ca_cert:
+        return RootCA.create(now)
+    files = f"--root-ca-cert {config.root_ca_cert} --root-ca-key {config.root_ca_key}"
+    try:
+        certificate, key = Path(config.root_ca_cert), Path(config.root_ca_key)
+        return RootCA.given(certificate.read_bytes(), key.read_bytes(), now)
+    except (OSError, BadCertificateError) as error:
+        raise CannotBootError(f"{files}: {error}") from error
+
+
 async def _certify(
     cluster: api.Cluster, identity: Identity, state_dir: StateDir, clock: Clock
 ) -> None:
     """Sign a certificate for this node with the cluster's own root, and put it on disk."""
-    root = RootCA(cluster.root_ca.ca_cert, cluster.root_ca.ca_key)
+    root = cluster.root_ca
     request, key = new_request()
     expiry = times.seconds(cluster.spec.ca_config.node_cert_expiry)
-    chain = root.signer().sign(request, identity, expiry, clock.now())
-    certificates = NodeCertificates.of(root.certificate_pem, chain, key)
+    chain = signer_of(root).sign(request, identity, expiry, clock.now())
+    certificates = NodeCertificates.of(root.ca_cert, chain, key)
     try:
         await asyncio.to_thread(certificates.save, state_dir)
     except OSError as error:
@@ -174,15 +189,30 @@ async def _check(store: Store, cluster: api.Cluster, state_dir: StateDir, clock:
     if identity.cluster_id != cluster.id:
         raise _foreign(state_dir.node_certificate, state_dir.store, identity, cluster)
     if certificates.root_pem != cluster.root_ca.ca_cert:
-        raise corrupt(state_dir.root_ca, "it is not the root CA of the cluster in the store")
+        await _adopt_root(certificates, cluster, state_dir)
     if identity.role != MANAGER:
         raise corrupt(state_dir.node_certificate, f"it is for a {identity.role}, not a manager")
-    if certificates.expired(clock.now()):
-        log.warning("this node's certificate has run out: certifying anew")
+    if not certificates.valid(clock.now()):
+        log.warning("this node's certificate has run out, or is not valid yet: certifying anew")
         await _certify(cluster, identity, state_dir, clock)
     if store.view().nodes.get(identity.node_id) is None:
         await store.update(lambda tx: tx.nodes.create(manager_node(identity.node_id)))
     return identity
+
+
+async def _adopt_root(
+    certificates: NodeCertificates, cluster: api.Cluster, state_dir: StateDir
+) -> None:
+    """The root changed, and this manager was killed before its file followed."""
+    try:
+        changed = NodeCertificates.of(
+            cluster.root_ca.ca_cert, certificates.certificate_pem, certificates.key_pem
+        )
+    except BadCertificateError as error:
+        reason = "it is not the root CA of the cluster in the store"
+        raise corrupt(state_dir.root_ca, reason) from error
+    await asyncio.to_thread(changed.save, state_dir)
+    log.info("trusts the new root CA")
 
 
 def _cluster(store: Store) -> api.Cluster | None:
@@ -218,7 +248,9 @@ def _store_lost(state_dir: StateDir, found: Path) -> CorruptStateError:
     )
 
 
-def _refuse_unsupported(config: NodeConfig) -> None:
-    for flag, given in (("--external-ca", config.external_ca),):
-        if given:
-            raise CannotBootError(f"{flag} is not supported yet")
+def _external_ca(text: str) -> api.ExternalCA:
+    """--external-ca protocol=cfssl,url=URL,option=value; raises CannotBootError."""
+    parts = dict(part.partition("=")[::2] for part in text.split(","))
+    if parts.pop("protocol", "").lower() != "cfssl" or not parts.get("url"):
+        raise CannotBootError(f"--external-ca {text}: it is not protocol=cfssl,url=URL")
+    return api.ExternalCA(url=parts.pop("url"), options=parts)

@@ -7,6 +7,7 @@ from typing import Protocol
 from swarmd.clock import Clock
 from swarmd.store import Store
 from workers.manager.allocator.allocator import Allocator
+from workers.manager.ca.rotation import RootRotation
 from workers.manager.constraint_enforcer import ConstraintEnforcer
 from workers.manager.key_manager import KeyManager
 from workers.manager.orchestrators.orchestrator import Orchestrator
@@ -28,6 +29,7 @@ def leader_components(
     return (
         *served,
         KeyManager(store, clock, random),
+        RootRotation(store, clock, random),
         Allocator(store, clock),
         Scheduler(store, clock, random),
         Reaper(store, clock, random),

@@ -1,10 +1,12 @@
 """Which services answer calls; those that lead run too, while this manager leads."""
 
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 
 from swarmd.clock import Clock
 from swarmd.store import Store
+from workers.manager.ca.external import Own, answering, external_ca
 from workers.manager.ca.server import CAServer
 from workers.manager.ca.signer import Signer
 from workers.manager.components import Component
@@ -21,14 +23,15 @@ from workers.manager.watch_api import WatchServicer
 class Services:
     """One of each; the two listeners differ in who may call, not in what there is to call."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, node_id: str) -> None:
-        signer = Signer(store, clock, random)
+    def __init__(self, store: Store, clock: Clock, random: Random, node_id: str, own: Own) -> None:
+        self.signer = signer = Signer(store, clock, random, partial(external_ca, own=own))
         self.dispatcher = Dispatcher(store, clock, random, node_id)
         self.status = ManagerStatus(store, node_id)
         health = HealthServicer()
         health.set(RAFT, serving=True)
+        probe = partial(answering, own=own)
         self.all: Sequence[object] = (
-            ControlServicer(store, clock, random, self.status, is_dirty),
+            ControlServicer(store, clock, random, self.status, is_dirty, probe=probe),
             WatchServicer(store),
             CAServer(store, signer, random),
             self.dispatcher,

@@ -8,7 +8,7 @@ from typing import Final
 
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
-from swarmd.ipc.messages import UnlockKey, Up
+from swarmd.ipc.messages import CertificateRenewed, UnlockKey, Up
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.server import make_server
@@ -20,6 +20,7 @@ from swarmd.security.identity import Identity
 from swarmd.state_dir import StateDir
 from swarmd.store import Lease, Store
 from workers.manager.autolock import Autolock
+from workers.manager.ca.own_certificate import OwnCertificate
 from workers.manager.ca.server import is_removed
 from workers.manager.components import leader_components
 from workers.manager.leadership import Leadership
@@ -61,11 +62,18 @@ class Manager:
         host finds the remote one. Raises CannotBootError for a port or a socket that cannot be had.
         """
         state_dir = StateDir(self._config.state_dir)
-        services = Services(self._store, self._clock, self._random, self._identity.node_id)
+        services = Services(
+            self._store,
+            self._clock,
+            self._random,
+            self._identity.node_id,
+            partial(NodeCertificates.load, state_dir),
+        )
+        certificates = await asyncio.to_thread(NodeCertificates.load, state_dir)
         server = make_server(
             services.all,
             Authorizer(self._identity, partial(is_removed, self._store)),
-            certificates=await asyncio.to_thread(NodeCertificates.load, state_dir),
+            certificates=certificates,
             directory=state_dir.root / "run",
             clock=self._clock,
             random=self._random,
@@ -80,12 +88,27 @@ class Manager:
             self._lease,
             lambda: leader_components(self._store, self._clock, self._random, *services.leading),
         )
-        autolock = self._autolock(state_dir)
+
+        def renewed(certificates: NodeCertificates) -> None:
+            server.use(certificates)
+            self._report(CertificateRenewed())
+
+        own = OwnCertificate(
+            self._store,
+            services.signer,
+            certificates,
+            state_dir,
+            changed=renewed,
+            clock=self._clock,
+            random=self._random,
+        )
+        autolock = self._autolock(state_dir, own.expose)
         await autolock.settle()  # before an agent of ours reads the file for the first time
         async with asyncio.TaskGroup() as group:
             group.create_task(server.run())
             group.create_task(leadership.run())
             group.create_task(autolock.run())
+            group.create_task(own.run())
             group.create_task(Observability(self._config, self._store).run())
             log.info(
                 "manager serves",
@@ -94,7 +117,7 @@ class Manager:
             near = listens_everywhere(self._config)
             serving(join_host_port("127.0.0.1", port) if near else address)
 
-    def _autolock(self, state_dir: StateDir) -> Autolock:
+    def _autolock(self, state_dir: StateDir, exposed: Callable[[], None]) -> Autolock:
         def changed(key: bytes) -> None:
             self._report(UnlockKey(unlock_key.show(key) if key else ""))
 
@@ -103,7 +126,7 @@ class Manager:
             state_dir.node_key,
             reseal=self._reseal,
             changed=changed,
-            exposed=lambda: None,
+            exposed=exposed,
             clock=self._clock,
             random=self._random,
         )

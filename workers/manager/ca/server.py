@@ -20,6 +20,7 @@ from swarmd.security import join_tokens
 from swarmd.security.certificates import named_in_request, same_key
 from swarmd.security.identity import MANAGER
 from swarmd.store import Store, WriteTx, by
+from workers.manager.ca.requests import request_renewal
 from workers.manager.ca.signer import Signer
 
 log = get_logger(__name__)
@@ -99,17 +100,8 @@ class CAServer(CAServicer, NodeCAServicer):
         raise UnavailableError("the cluster is not ready yet")
 
     async def _renew(self, node_id: str, csr: bytes) -> api.Node:
-        def change(tx: WriteTx) -> api.Node:
-            node = tx.nodes.copy(node_id)
-            node.certificate.Clear()
-            node.certificate.csr = csr
-            node.certificate.cn = node.id
-            node.certificate.role = node.role
-            node.certificate.status.state = _State.RENEW
-            return tx.nodes.update(node)
-
         try:
-            return await self._store.update(change)
+            return await self._store.update(lambda tx: request_renewal(tx, node_id, csr))
         except NotFoundError as error:
             log.warning("an unknown node wants to renew", extra=fields(node=node_id))
             raise error from None

@@ -1,7 +1,7 @@
 """Pending requests in the store become issued certificates, many in one commit."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -17,9 +17,15 @@ from swarmd.errors import (
     UnavailableError,
 )
 from swarmd.logs import fields, get_logger
-from swarmd.security.certificates import BadCertificateError
+from swarmd.security.certificates import (
+    BadCertificateError,
+    check_chain,
+    identity_of,
+    parse_chain,
+)
+from swarmd.security.external_ca import ExternalCA, ExternalCAError
 from swarmd.security.identity import MANAGER, WORKER, Identity
-from swarmd.security.root_ca import DEFAULT_EXPIRY_SECONDS, RootCA
+from swarmd.security.root_ca import DEFAULT_EXPIRY_SECONDS, signer_of
 from swarmd.security.root_ca import Signer as RootSigner
 from swarmd.store import Committed, Deleted, Event, Select, Store, WatchOverflowError, WriteTx, by
 from swarmd.store.events import Change
@@ -29,6 +35,7 @@ log = get_logger(__name__)
 _State = api.IssuanceStatus.State
 _TO_SIGN: Final = frozenset({_State.PENDING, _State.RENEW})
 _FINAL: Final = frozenset({_State.ISSUED, _State.FAILED, _State.ROTATE})
+External = Callable[[api.Cluster], ExternalCA | None]
 _OU: Final = {api.NodeRole.MANAGER: MANAGER, api.NodeRole.WORKER: WORKER}
 
 
@@ -51,6 +58,13 @@ class Signed:
         node.certificate.status.err = self.failure
         tx.nodes.update(node)
 
+    def note(self, tx: WriteTx) -> None:
+        """Say why it waits, where that is to be seen: in the node's own status."""
+        node = tx.nodes.copy(self.node_id)
+        if node.certificate.csr == self.csr and node.certificate.status.err != self.failure:
+            node.certificate.status.err = self.failure
+            tx.nodes.update(node)
+
 
 def to_sign(node: api.Node) -> bool:
     """An accepted node's request waits; a renewal was accepted once already."""
@@ -66,11 +80,14 @@ def is_final(node: api.Node) -> bool:
 class Signer:
     """Signs while it runs; tells who waits for a node's certificate when it is there."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, external: External = lambda _: None
+    ) -> None:
         self._store = store
+        self._external = external
         self._clock = clock
         self._random = random
-        self._root: tuple[bytes, bytes] = (b"", b"")
+        self._root = api.RootCA()
         self._signer: RootSigner | None = None
         self._waiters: dict[str, set[asyncio.Future[api.Node]]] = {}
         self.running = False
@@ -142,11 +159,31 @@ class Signer:
             return
         view = self._store.view()
         (cluster,) = view.clusters.find(by.name(defaults.CLUSTER_NAME))
-        signer, now = self._signer_of(cluster), self._clock.now()
-        expiry = expiry_seconds(cluster)
-        signed = await asyncio.to_thread(
-            lambda: [sign(signer, node, cluster.id, expiry, now) for node in nodes]
-        )
+        external = await asyncio.to_thread(self._external, cluster)
+        if external is not None:
+            signed = await self._sign_outside(external, cluster, nodes)
+        else:
+            signer, now = self._signer_of(cluster), self._clock.now()
+            expiry = expiry_seconds(cluster)
+            signed = await asyncio.to_thread(
+                lambda: [sign(signer, node, cluster.id, expiry, now) for node in nodes]
+            )
+        await self._commit(signed)
+
+    async def _sign_outside(
+        self, external: ExternalCA, cluster: api.Cluster, nodes: list[api.Node]
+    ) -> list[Signed]:
+        """Raises ExternalCAError where nobody answers; each node that waits says so then."""
+        try:
+            return await asyncio.to_thread(
+                lambda: [sign_outside(external, node, cluster) for node in nodes]
+            )
+        except ExternalCAError as error:
+            notes = [Signed(one.id, one.certificate.csr, b"", str(error)) for one in nodes]
+            await self._store.batch([one.note for one in notes])
+            raise
+
+    async def _commit(self, signed: list[Signed]) -> None:
         outcomes = await self._store.batch([one.apply for one in signed])
         for one, outcome in zip(signed, outcomes, strict=True):
             self._tell(one, outcome)
@@ -163,10 +200,9 @@ class Signer:
             log.info("issued a certificate", extra=fields(node=one.node_id))
 
     def _signer_of(self, cluster: api.Cluster) -> RootSigner:
-        root = (cluster.root_ca.ca_cert, cluster.root_ca.ca_key)
-        if self._signer is None or self._root != root:
+        if self._signer is None or self._root != cluster.root_ca:
             try:
-                self._signer, self._root = RootCA(*root).signer(), root
+                self._signer, self._root = signer_of(cluster.root_ca), cluster.root_ca
             except BadCertificateError as error:
                 text = f"the cluster's root CA in the store cannot sign: {error}"
                 raise CorruptStateError(text) from error
@@ -194,10 +230,29 @@ def expiry_seconds(cluster: api.Cluster) -> float:
     return times.seconds(cluster.spec.ca_config.node_cert_expiry)
 
 
+def sign_outside(external: ExternalCA, node: api.Node, cluster: api.Cluster) -> Signed:
+    """The same from an external CA, whose certificate is held against what was asked for."""
+    request = node.certificate
+    identity = _identity(node, cluster.id)
+    try:
+        chain = parse_chain(pem := external.sign(request.csr, identity))
+        check_chain(chain, parse_chain(external.roots_pem))
+        shown = identity_of(chain[0])
+    except BadCertificateError as error:
+        return Signed(node.id, request.csr, b"", str(error))
+    failure = "" if shown == identity else "the external CA certified another node than this one"
+    return Signed(node.id, request.csr, b"" if failure else pem, failure)
+
+
+def _identity(node: api.Node, cluster_id: str) -> Identity:
+    request = node.certificate
+    return Identity(request.cn or node.id, _OU.get(request.role, WORKER), cluster_id)
+
+
 def sign(signer: RootSigner, node: api.Node, cluster_id: str, expiry: float, now: float) -> Signed:
     """The outcome of a node's request."""
     request = node.certificate
-    identity = Identity(request.cn or node.id, _OU.get(request.role, WORKER), cluster_id)
+    identity = _identity(node, cluster_id)
     try:
         certificate = signer.sign(request.csr, identity, expiry, now)
     except BadCertificateError as error:

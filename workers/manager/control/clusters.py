@@ -11,7 +11,7 @@ from swarmd.store import WriteTx, by
 from workers.manager.control import filters
 from workers.manager.control.durations import InvalidDurationError, nanos
 from workers.manager.control.handlers import Context, Handlers, invalid_argument
-from workers.manager.control.root_rotation import check_ca_config
+from workers.manager.control.root_rotation import endpoints, wanted_root
 
 _SHORTEST_CERTIFICATE_NANOS: Final = 3600 * 1_000_000_000
 # A removed node's certificate is refused until no clock anywhere can take it for valid.
@@ -54,11 +54,17 @@ class Clusters(Handlers):
             raise invalid_argument()
         _check_spec(request.spec)
 
+        present = self._store.view().clusters.get(request.cluster_id)
+        wanted = request.spec.ca_config
+        root = present.root_ca.ca_cert if present else b""
+        reachable = await self._probe(endpoints(wanted.external_cas, root))
+
         def update(tx: WriteTx) -> api.Cluster:
             cluster = tx.clusters.copy(request.cluster_id)
-            check_ca_config(cluster, request.spec.ca_config)
+            root = wanted_root(cluster, wanted, reachable, self._clock.now())
             cluster.meta.version.CopyFrom(request.cluster_version)
             cluster.spec.CopyFrom(request.spec)
+            cluster.root_ca.CopyFrom(root)
             forget_expired(cluster, self._clock.now())
             self._rotate_tokens(cluster, request.rotation)
             self._rotate_unlock_key(cluster, request.rotation)

@@ -1,6 +1,6 @@
 """What every handler has at hand."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -22,20 +22,38 @@ class Members(Protocol):
 IsDirty = Callable[[api.Service, api.Task, api.Node | None], bool]
 
 
+Endpoint = tuple[str, bytes]
+Probe = Callable[[Sequence[Endpoint]], Awaitable[list[Endpoint]]]
+
+
+async def nobody_answers(endpoints: Sequence[Endpoint]) -> list[Endpoint]:  # noqa: ARG001
+    """The probe of a manager that knows no external CA."""
+    return []
+
+
 class Handlers:
     """The base of each noun's class; server.py makes one object of them all.
 
     `is_dirty` says whether an update of its service must replace a task, as the orchestrators do.
+    `probe` gives those of some external CAs that answer, each by its URL and the root it signs for.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, random: Random, members: Members, is_dirty: IsDirty
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        members: Members,
+        is_dirty: IsDirty,
+        *,
+        probe: Probe = nobody_answers,
     ) -> None:
         self._store = store
         self._clock = clock
         self._random = random
         self._members = members
         self._is_dirty = is_dirty
+        self._probe = probe
 
 
 class MissingError(SwarmError):

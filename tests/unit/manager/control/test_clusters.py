@@ -170,23 +170,6 @@ async def test_one_join_token_is_rotated_at_a_time(
     assert f"{other} token" == getattr(tokens, other)
 
 
-@pytest.mark.parametrize(
-    ("fields", "what"),
-    [
-        ({"ca_config": {"force_rotate": 1}}, "root CA"),
-        ({"ca_config": {"signing_ca_cert": PEM}}, "root CA"),
-        ({"ca_config": {"signing_ca_cert": PEM, "signing_ca_key": b"k"}}, "root CA"),
-        ({"ca_config": {"external_cas": [{"url": "https://nobody"}]}}, "external CAs"),
-    ],
-)
-async def test_what_cannot_be_carried_out_is_refused(
-    control: ControlServicer, cluster: api.Cluster, fields: dict[str, Any], what: str
-) -> None:
-    status, sentence = await refusal(update(control, cluster, **fields))
-    assert UNIMPLEMENTED == status
-    assert what in sentence
-
-
 def manager_keys(cluster: api.Cluster) -> list[bytes]:
     return [key.key for key in cluster.unlock_keys if key.subsystem == "swarm-manager"]
 
