@@ -49,6 +49,16 @@ def why_not() -> str:
     return "" if BUSYBOX.exists() else "not installed: busybox-static"
 
 
+def _namespaces() -> subprocess.Popen[bytes]:
+    """A process that does nothing but have a network and a mount namespace of its own."""
+    script = "echo here; exec sleep infinity"
+    command = ["unshare", "--net", "--mount", "--propagation", "slave", "sh", "-c", script]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+    with holder.stdout as said:  # type: ignore[union-attr]
+        assert b"here\n" == said.readline()
+    return holder
+
+
 class Dockerd:
     """One daemon. Its containers live on while it is killed and started again."""
 
@@ -56,9 +66,7 @@ class Dockerd:
         self.root = root
         self.socket = root / "docker.sock"
         self.address = f"unix://{self.socket}"
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--propagation", "slave", "sleep", "infinity"]
-        )
+        self._holder = _namespaces()
         self._containerd: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 

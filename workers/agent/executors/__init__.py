@@ -6,6 +6,8 @@ controller is idempotent: a restarted agent calls them again, in order, for task
 What a call raises decides what becomes of the task (errors.py); anything else fails it.
 choose.py knows the engines of this host, and routes each task to one.
 
+supervisor runs tasks as host processes, docker as containers; choose knows which of them there are.
+
 supervisor/plugin.py runs inside supervisord, and this file with it: so the messages are imported
 for the type checker alone, which keeps 8 MiB of protobuf out of a process that forks a lot.
 """
