@@ -1,0 +1,240 @@
+"""A worker's certificate is renewed by a real CA, over its real port."""
+
+import asyncio
+import contextlib
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from swarmd import api
+from swarmd.clock import SystemClock
+from swarmd.config import NodeConfig
+from swarmd.errors import CannotBootError, UnauthenticatedError
+from swarmd.rpc.authorize import Authorizer
+from swarmd.rpc.server import make_server
+from swarmd.security.certificates import NodeCertificates, new_request
+from swarmd.security.identity import MANAGER, WORKER, Identity
+from swarmd.security.root_ca import RootCA
+from swarmd.state_dir import StateDir
+from swarmd.store import MemoryBackend, Store
+from tests import builders
+from workers.agent.dialer import Dialer
+from workers.agent.enrollment import enroll
+from workers.agent.remotes import Remote, Remotes
+from workers.agent.renewal import Renewal
+from workers.manager.bootstrap import first_cluster
+from workers.manager.ca.server import CAServer
+from workers.manager.ca.signer import Signer
+
+DAY = 86400.0
+CHANCE = random.Random(0)
+CLOCK = SystemClock()
+ROTATE = api.IssuanceStatus.State.ROTATE
+
+
+class Swarm:
+    """A cluster's store, and the port of its CA."""
+
+    def __init__(self, store: Store, root: RootCA, port: int) -> None:
+        self.store = store
+        self.root = root
+        self.address = f"127.0.0.1:{port}"
+
+    @property
+    def cluster(self) -> api.Cluster:
+        return self.store.view().clusters.find()[0]
+
+    def node(self, node_id: str) -> api.Node:
+        found = self.store.view().nodes.get(node_id)
+        assert found is not None
+        return found
+
+    def certify(self, node_id: str, role: str, *, made: float, life: float) -> NodeCertificates:
+        request, key = new_request()
+        identity = Identity(node_id, role, self.cluster.id)
+        chain = self.root.signer().sign(request, identity, life, made)
+        return NodeCertificates.of(self.root.certificate_pem, chain, key)
+
+
+@pytest.fixture
+async def swarm() -> AsyncIterator[Swarm]:
+    root = RootCA.create(time.time())
+    with tempfile.TemporaryDirectory(prefix="swd") as name:
+        async with Store(MemoryBackend(), CLOCK) as store:
+            cluster = first_cluster(root, NodeConfig(hostname="h"), CHANCE)
+            await store.update(lambda tx: tx.clusters.create(cluster))
+            swarm = Swarm(store, root, 0)
+            own = swarm.certify("manager", MANAGER, made=time.time(), life=DAY)
+            signer = Signer(store, CLOCK, CHANCE)
+            server = make_server(
+                [CAServer(store, signer, CHANCE)],
+                Authorizer(own.identity),
+                certificates=own,
+                directory=Path(name),
+                clock=CLOCK,
+                random=CHANCE,
+            )
+            swarm.address = f"127.0.0.1:{server.listen_remote('127.0.0.1:0')}"
+            running = [asyncio.create_task(each.run()) for each in (server, signer)]
+            yield swarm
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+
+
+class Worker:
+    """A state directory with a certificate, and what keeps it renewed."""
+
+    def __init__(self, swarm: Swarm, directory: Path, *, made: float, life: float) -> None:
+        self.swarm = swarm
+        self.state_dir = StateDir(directory)
+        self.state_dir.make()
+        self.first = swarm.certify("worker", WORKER, made=made, life=life)
+        self.first.save(self.state_dir)
+        self.dialer = Dialer(self.state_dir, CLOCK)
+        self.news: asyncio.Queue[None] = asyncio.Queue()
+
+    def config(self, token: str) -> NodeConfig:
+        return NodeConfig(
+            hostname="h",
+            state_dir=self.state_dir.root,
+            join_addr=self.swarm.address,
+            join_token=token,
+        )
+
+    async def enter(self) -> None:
+        """As its cluster knows it."""
+        node = builders.node("worker", role=api.NodeRole.WORKER)
+        node.id = "worker"
+        node.certificate.certificate = self.first.certificate_pem
+        await self.swarm.store.update(lambda tx: tx.nodes.create(node))
+
+    @contextlib.asynccontextmanager
+    async def renewing(self, token: str = "") -> AsyncIterator[Renewal]:
+        again = partial(enroll, self.config(token), self.state_dir, CLOCK, CHANCE)
+        renewal = Renewal(
+            dialer=self.dialer,
+            remotes=Remotes(CHANCE, [Remote("manager", self.swarm.address)]),
+            rejoin=again if token else None,
+            renewed=lambda: self.news.put_nowait(None),
+            clock=CLOCK,
+            random=CHANCE,
+        )
+        running = asyncio.create_task(renewal.run())
+        try:
+            yield renewal
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    async def renewed(self) -> NodeCertificates:
+        """The next certificate, as it is on disk."""
+        async with asyncio.timeout(20):
+            await self.news.get()
+        found = NodeCertificates.load(self.state_dir)
+        assert found == self.dialer.certificates
+        return found
+
+
+@pytest.fixture
+async def fresh(swarm, tmp_path) -> Worker:
+    worker = Worker(swarm, tmp_path, made=time.time(), life=90 * DAY)
+    await worker.enter()
+    return worker
+
+
+async def test_one_that_is_due_is_renewed_with_a_new_key(swarm, tmp_path):
+    worker = Worker(swarm, tmp_path, made=time.time() - 81 * DAY, life=90 * DAY)
+    await worker.enter()
+    async with worker.renewing():
+        found = await worker.renewed()
+    assert worker.first.identity == found.identity
+    assert worker.first.key_pem != found.key_pem
+    assert found.not_after.timestamp() > time.time() + 89 * DAY
+    assert swarm.node("worker").certificate.certificate == found.certificate_pem
+
+
+async def test_one_that_is_fresh_is_renewed_when_a_manager_asks(swarm, fresh):
+    async with fresh.renewing() as renewal:
+        await asyncio.sleep(0.2)
+        assert fresh.news.empty()
+        node = api.Node(id="worker", certificate={"status": {"state": ROTATE}})
+        renewal.hear(api.SessionMessage(node=node))
+        assert fresh.first.certificate_pem != (await fresh.renewed()).certificate_pem
+
+
+async def test_more_roots_to_trust_take_no_new_certificate(swarm, fresh):
+    both = swarm.root.certificate_pem + RootCA.create(time.time()).certificate_pem
+    async with fresh.renewing() as renewal:
+        renewal.hear(api.SessionMessage(RootCA=both))
+        found = await fresh.renewed()
+        renewal.hear(api.SessionMessage(RootCA=both))
+        await asyncio.sleep(0.2)
+    assert (both, fresh.first.certificate_pem) == (found.root_pem, found.certificate_pem)
+    assert fresh.news.empty()
+
+
+async def test_a_managers_certificate_is_none_of_its_agents_business(swarm, fresh):
+    swarm.certify("worker", MANAGER, made=time.time() - 81 * DAY, life=90 * DAY).save(
+        fresh.state_dir
+    )
+    await fresh.dialer.reload()
+    async with fresh.renewing() as renewal:
+        renewal.hear(api.SessionMessage(RootCA=b"another"))
+        await asyncio.sleep(0.2)
+    assert fresh.news.empty()
+
+
+async def test_a_promotion_leaves_the_worker_a_worker(swarm, fresh, caplog):
+    def promote(tx) -> None:
+        node = tx.nodes.copy("worker")
+        node.role = api.NodeRole.MANAGER
+        tx.nodes.update(node)
+
+    await swarm.store.update(promote)
+    async with fresh.renewing() as renewal:
+        node = api.Node(id="worker", role=api.NodeRole.MANAGER)
+        node.certificate.status.state = ROTATE
+        renewal.hear(api.SessionMessage(node=node))
+        async with asyncio.timeout(20):
+            while "is not renewed" not in caplog.text:  # noqa: ASYNC110  a log tells nobody
+                await asyncio.sleep(0.05)
+    assert fresh.first == NodeCertificates.load(fresh.state_dir)
+    assert "it was promoted, and stays a worker" in caplog.text
+
+
+async def test_a_node_that_was_off_too_long_gets_back_in_under_its_id(swarm, tmp_path):
+    worker = Worker(swarm, tmp_path, made=time.time() - 2 * DAY, life=DAY)
+    await worker.enter()
+    with pytest.raises(UnauthenticatedError, match=r"ran out on .* --join-token"):
+        worker.dialer.dial(swarm.address)
+    found = await enroll(
+        worker.config(swarm.cluster.root_ca.join_tokens.worker), worker.state_dir, CLOCK, CHANCE
+    )
+    assert "worker" == found.identity.node_id
+    assert found == NodeCertificates.load(worker.state_dir)
+    assert not found.expired(time.time())
+    assert 1 == len(swarm.store.view().nodes)
+
+
+async def test_a_certificate_that_runs_out_at_work_is_replaced_where_there_is_a_token(
+    swarm, tmp_path
+):
+    worker = Worker(swarm, tmp_path, made=time.time() - 2 * DAY, life=DAY)
+    await worker.enter()
+    async with worker.renewing(swarm.cluster.root_ca.join_tokens.worker):
+        assert "worker" == (await worker.renewed()).identity.node_id
+
+
+async def test_getting_back_in_takes_a_valid_token(swarm, tmp_path):
+    worker = Worker(swarm, tmp_path, made=time.time() - 2 * DAY, life=DAY)
+    await worker.enter()
+    stale = swarm.cluster.root_ca.join_tokens.worker[:-25] + "0" * 25
+    with pytest.raises(CannotBootError, match="it was rotated"):
+        await enroll(worker.config(stale), worker.state_dir, CLOCK, CHANCE)
+    assert worker.first == NodeCertificates.load(worker.state_dir)
