@@ -103,15 +103,21 @@ class DockerExecutor:
                 log.warning("cannot look for orphans", extra=fields(reason=error))
 
     async def _sweep(self) -> None:
-        """Remove our containers and files that no task has."""
+        """Remove our containers and files that no task has.
+
+        First what there is, then what is known: a task that comes meanwhile is then
+        known, or not found.
+        """
         label = f"{container.OWNER_LABEL}={self._owner}"
         found = await self._engine.call(
             lambda client: client.containers(all=True, filters={"label": [label]})
         )
+        have_files = await asyncio.to_thread(self._files.found)
         for each in found:
             if each["Labels"].get(container.TASK_ID_LABEL) not in self._known:
                 await self._remove_orphan(each["Id"], each["Names"][0])
-        await asyncio.to_thread(self._files.keep_only, frozenset(self._known))
+        for task_id in have_files - self._known:
+            await asyncio.to_thread(self._files.remove, task_id)
 
     async def _remove_orphan(self, container_id: str, name: str) -> None:
         log.warning("removing a container that no task has", extra=fields(container=name))

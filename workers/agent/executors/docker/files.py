@@ -6,10 +6,12 @@ Only root reads the directories; each file is mounted by itself into its contain
 mode and the owner that its reference asks.
 """
 
+import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable, Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -31,6 +33,7 @@ class TaskFiles:
     def __init__(self, owner: str, places: Sequence[Path] = _PLACES) -> None:
         self._owner = owner
         self._places = places
+        self._lock = threading.Lock()  # calls come from several threads, and share the places
 
     def write(
         self,
@@ -46,9 +49,10 @@ class TaskFiles:
         wanted = [*_secrets(spec, payloads), *_configs(spec, payloads)]
         if not wanted:
             return []
-        directory = self._directory() / task_id
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(mode=_PRIVATE)
+        with self._lock:
+            directory = self._directory() / task_id
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(mode=_PRIVATE)
         try:
             return [
                 _write(directory / str(number), each, root) for number, each in enumerate(wanted)
@@ -59,15 +63,16 @@ class TaskFiles:
 
     def remove(self, task_id: str) -> None:
         """Leave nothing of the task."""
-        for place in self._roots():
-            shutil.rmtree(place / task_id, ignore_errors=True)
+        with self._lock:
+            for place in self._roots():
+                shutil.rmtree(place / task_id, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    place.rmdir()  # the last one out
 
-    def keep_only(self, task_ids: Collection[str]) -> None:
-        """Remove the files of all other tasks."""
-        for place in self._roots():
-            for directory in place.iterdir():
-                if directory.name not in task_ids:
-                    shutil.rmtree(directory, ignore_errors=True)
+    def found(self) -> set[str]:
+        """The tasks that have files, now."""
+        with self._lock:
+            return {directory.name for place in self._roots() for directory in place.iterdir()}
 
     def _roots(self) -> Iterable[Path]:
         found = (place / f"swarmd-{self._owner}" for place in self._places)
