@@ -60,6 +60,9 @@ def test_a_restart_on_a_full_disk_is_refused_and_loses_nothing(
     ballast = fill(disk)
     status, line = node.refused()
     assert (ExitStatus.CANNOT_BOOT, True) == (status, str(node.state_dir) in line), line
+    assert "full" in line
+    started = node.swarmd("start")
+    assert (1, 1) == (started.returncode, len(started.stderr.splitlines())), started.stderr
     ballast.unlink()
     node.run()
     wait(lambda: pids == node.running(service), "the manager's knowledge of its tasks")

@@ -19,6 +19,7 @@ from swarmd.errors import CannotBootError
 
 _FORMAT: Final = 1
 _SMALLEST_BYTES: Final = 512  # a page of SQLite's
+_NO_SPACE: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 _SCHEMA: Final = """
 CREATE TABLE tasks (
     id TEXT PRIMARY KEY,
@@ -54,7 +55,7 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, list[Record]]:
             _create(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
-        msg = f"cannot open the task database {path}: {error}"
+        msg = f"cannot open the task database {path}: {_reason(error)}"
         raise CannotBootError(msg) from error
     try:
         return connection, _read(connection, path)
@@ -91,7 +92,7 @@ def _read(connection: sqlite3.Connection, path: Path) -> list[Record]:
         rows = connection.execute("SELECT id, task, status, assigned FROM tasks").fetchall()
         return [_record(*row) for row in rows]
     except sqlite3.OperationalError as error:  # locked, read-only, no room: not the file's fault
-        msg = f"cannot use the task database {path}: {error}"
+        msg = f"cannot use the task database {path}: {_reason(error)}"
         raise CannotBootError(msg) from error
     except (sqlite3.DatabaseError, DecodeError, ValueError) as error:
         raise CannotBootError(_damaged(path, str(error))) from error
@@ -116,6 +117,13 @@ def _record(task_id: str, raw: bytes, status: bytes, assigned: int) -> Record:
         msg = f"the row of task {task_id} holds another task"
         raise ValueError(msg)
     return Record(task, bool(assigned))
+
+
+def _reason(error: Exception) -> str:
+    """What SQLite calls an I/O error can be a full disk."""
+    if getattr(error, "sqlite_errorname", "") in _NO_SPACE:
+        return "the disk is full: free some space"
+    return str(error)
 
 
 def _damaged(path: Path, reason: str) -> str:
