@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,13 @@ def wait(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any
 
 @dataclass
 class Daemon:
-    """`swarmd run` on a directory; `start` may be called again after `stop`."""
+    """`swarmd run` on a directory; `start` may be called again after `stop`.
+
+    `environment` goes to it beside ours: options, such as SWARMD_JOIN_ADDR.
+    """
 
     home: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -51,8 +55,9 @@ class Daemon:
         command = [sys.executable, "-m", "swarmd", "run", "--state-dir", str(self.state_dir.root)]
         command += ["--listen-control-api", str(self.socket)]
         command += ["--listen-remote-api", f"127.0.0.1:{_free_port()}"]
+        environment = {**os.environ, **self.environment}
         with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         pid = self.process.pid
         wait(lambda: self.report().get("pid") == pid and self.report().get("ready"))
         return time.monotonic() - begin
@@ -92,10 +97,10 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def daemon() -> Iterator[Daemon]:
+def daemon(**environment: str) -> Iterator[Daemon]:
     """One that leaves nothing behind."""
     with tempfile.TemporaryDirectory(prefix="swb") as home:
-        one = Daemon(Path(home))
+        one = Daemon(Path(home), environment)
         try:
             yield one
         finally:

@@ -4,12 +4,12 @@ import asyncio
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 from bench.daemon import LOOK_SECONDS, PATIENCE_SECONDS, Daemon, daemon
+from bench.figures import Figure
 from swarmd import api
 from swarmd.api.protos.control_pb2_grpc import ControlStub
 from swarmd.rpc.channel import dial_control
@@ -18,16 +18,6 @@ MEBIBYTE = 1 << 20
 CREATES = 1_000
 TASKS = 1_000
 KILLED_WITH = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the table."""
-
-    name: str
-    value: float
-    unit: str
-    hold: float | None = None
 
 
 def measure(runs: int) -> Iterator[Figure]:
