@@ -155,7 +155,9 @@ class Node:
             if lock is None:
                 return
             self._facts = replace(self._facts, role=self._certified_role())
-            async with keep_report(self._state_dir.node_report, self._describe) as report:
+            async with keep_report(
+                self._state_dir.node_report, self._describe, self._means.random
+            ) as report:
                 self._report_change = report.change
                 await self._live(lock)
 

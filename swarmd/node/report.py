@@ -16,9 +16,11 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, Final
 
 from swarmd import logs
+from swarmd.backoff import Backoff
 from swarmd.node.phases import NodePhase
 from swarmd.node.plan import NodeFacts, missing
 from swarmd.state_dir import replace_file
@@ -27,6 +29,8 @@ from swarmd.supervision.supervisor import WorkerState
 
 Snapshot = Callable[[], dict[str, Any]]
 log = logs.get_logger(__name__)
+_FIRST_RETRY_SECONDS: Final = 0.5
+_LAST_RETRY_SECONDS: Final = 15.0
 
 
 def describe(
@@ -65,9 +69,10 @@ def _process(worker: WorkerState) -> dict[str, Any]:
 class NodeReport:
     """Writes the file after changes; those that come while it writes, together."""
 
-    def __init__(self, path: Path, snapshot: Snapshot) -> None:
+    def __init__(self, path: Path, snapshot: Snapshot, random: Random) -> None:
         self._path = path
         self._snapshot = snapshot
+        self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, random)
         self._changed = asyncio.Event()
         self._closed = False
         self._failed = False
@@ -90,9 +95,11 @@ class NodeReport:
             closed = self._closed
             # In a thread: on a busy disk this can take seconds, and the parent has to listen.
             await asyncio.to_thread(self._write, json.dumps(self._snapshot()).encode())
+            if self._failed:
+                asyncio.get_running_loop().call_later(self._backoff.next(), self.change)
 
     def _write(self, data: bytes) -> None:
-        """A full disk is logged, once: the node goes on without a report."""
+        """A full disk is logged, once: the node goes on without a report until there is room."""
         try:
             replace_file(self._path, data)
         except OSError as error:
@@ -101,12 +108,13 @@ class NodeReport:
             self._failed = True
         else:
             self._failed = False
+            self._backoff.reset()
 
 
 @contextlib.asynccontextmanager
-async def keep_report(path: Path, snapshot: Snapshot) -> AsyncIterator[NodeReport]:
+async def keep_report(path: Path, snapshot: Snapshot, random: Random) -> AsyncIterator[NodeReport]:
     """Keep the file true while the block runs, and as it is left."""
-    report = NodeReport(path, snapshot)
+    report = NodeReport(path, snapshot, random)
     writer = asyncio.create_task(report.run(), name="node report")
     report.change()
     try:

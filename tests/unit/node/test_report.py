@@ -1,5 +1,7 @@
+import asyncio
 import json
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -61,7 +63,7 @@ def test_the_report_has_a_row_for_each_process():
 
 async def test_the_file_is_true_as_the_block_is_left(tmp_path):
     facts = {"turn": 0}
-    async with keep_report(tmp_path / "node.json", lambda: facts) as report:
+    async with keep_report(tmp_path / "node.json", lambda: facts, Random(0)) as report:
         for _ in range(100):
             facts["turn"] += 1
             report.change()
@@ -69,6 +71,16 @@ async def test_the_file_is_true_as_the_block_is_left(tmp_path):
 
 
 async def test_a_report_that_cannot_be_written_is_logged_once(tmp_path, caplog):
-    async with keep_report(tmp_path / "missing" / "node.json", dict) as report:
+    async with keep_report(tmp_path / "missing" / "node.json", dict, Random(0)) as report:
         report.change()
     assert ["cannot write the report"] == [record.message for record in caplog.records]
+
+
+async def test_a_report_that_could_not_be_written_is_there_as_soon_as_it_can(tmp_path, caplog):
+    path = tmp_path / "run" / "node.json"
+    async with keep_report(path, dict, Random(0)), asyncio.timeout(10):
+        while not caplog.records:  # noqa: ASYNC110  no event tells of a thread's log line
+            await asyncio.sleep(0.01)
+        path.parent.mkdir()
+        while not path.exists():  # noqa: ASYNC110  … nor of a file
+            await asyncio.sleep(0.01)
