@@ -38,7 +38,7 @@ from tests import builders
 from tests.fakes.running_node import lives
 from tests.reference import ROOT
 
-READY_SECONDS = 30.0  # a start takes one; a loaded machine may take its time
+READY_SECONDS = 60.0  # a start takes one; a loaded machine may take its time
 _CALL_SECONDS = 20.0
 _MARK = "NODE_OF_TEST"
 _NOT_INHERITED = ("SWARM", "SUPERVISOR_", "NOTIFY_SOCKET")
@@ -264,6 +264,12 @@ class RealNode:
         """Of the supervisord that runs swarmd."""
         return int((self.state_dir / "supervisord.pid").read_text())
 
+    def cgroups(self) -> list[Path]:
+        """What is left in the host's trees of its supervisords' own, v2 or v1."""
+        root = Path("/sys/fs/cgroup")
+        names = [f"swarmd/{instance}" for instance in self._instances]
+        return [path for name in names for path in (*root.glob(name), *root.glob(f"*/{name}"))]
+
     def kill_all(self) -> None:
         """Leave nothing behind, whatever the test did."""
         deadline = time.monotonic() + 10
@@ -274,10 +280,8 @@ class RealNode:
             time.sleep(0.02)
         for process in self._foreground:
             process.wait(10)
-        for instance in self._instances:
-            for pattern in (f"swarmd/{instance}", f"*/swarmd/{instance}"):
-                for base in Path("/sys/fs/cgroup").glob(pattern):
-                    _remove_cgroups(base)
+        for base in self.cgroups():
+            _remove_cgroups(base)
         assert not left, f"cannot be killed: {left}"
 
     @property

@@ -44,6 +44,7 @@ def test_a_stop_with_tasks_leaves_no_process_at_all(node: RealNode, how: str) ->
     assert (0, "swarmd is stopped\n") == (done.returncode, done.stdout)
     wait(lambda: not node.processes(), "the end of everything", seconds=5)
     assert not node.socket.exists()
+    assert [] == node.cgroups()
     again = node.swarmd("stop", "--tasks")
     assert (0, "swarmd is not running\n") == (again.returncode, again.stdout)
 
