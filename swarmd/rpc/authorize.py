@@ -83,11 +83,20 @@ class Authorizer:
             reached_host=peer.reached_host,
         )
 
+    def check_still_there(self, caller: Caller) -> None:
+        """Raises PermissionDeniedError for a node that was removed since its call began."""
+        if not caller.local and self._is_removed(caller.node_id):
+            raise PermissionDeniedError(f"permission denied: {_removed(caller.node_id)}")
+
     def _objection(self, shown: Identity | None) -> str:
         if shown is None:
             return "no client certificate was shown"
         if shown.cluster_id != self._node.cluster_id:
             return f"the client certificate is not of cluster {self._node.cluster_id}"
         if self._is_removed(shown.node_id):
-            return f"node {shown.node_id} was removed from the cluster"
+            return _removed(shown.node_id)
         return ""
+
+
+def _removed(node_id: str) -> str:
+    return f"node {node_id} was removed from the cluster"

@@ -99,7 +99,9 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
-                async for reply in behaviour(request, enter(context)):
+                entered = enter(context)
+                async for reply in behaviour(request, entered):
+                    self._authorizer.check_still_there(entered.caller)
                     yield reply
             except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
                 await abort(context, name, error)

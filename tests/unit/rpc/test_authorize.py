@@ -71,3 +71,11 @@ def test_only_the_three_calls_of_a_joining_node_need_no_certificate():
         "IssueNodeCertificate",
         "NodeCertificateStatus",
     } == open_to_all
+
+
+def test_a_node_removed_during_its_call_hears_no_more(authorizer):
+    gone = Caller("removed", WORKER, "c1", ADDR, local=False)
+    with pytest.raises(PermissionDeniedError, match="node removed was removed"):
+        authorizer.check_still_there(gone)
+    authorizer.check_still_there(Caller("n1", WORKER, "c1", ADDR, local=False))
+    authorizer.check_still_there(Caller("removed", MANAGER, "c1", "", local=True))
