@@ -60,7 +60,7 @@ def _debug_app(loop: asyncio.AbstractEventLoop) -> _App:
 
     def app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         page = pages.get(environ["PATH_INFO"])
-        start("200 OK" if page else "404 Not Found", _PLAIN)
+        start("200 OK" if page else "404 Not Found", [*_PLAIN])  # wsgiref adds to its list
         return [(page() if page else "\n".join(pages) + "\n").encode()]
 
     return app
