@@ -160,6 +160,17 @@ def test_they_are_gone_when_the_task_ends_by_itself(node: RealNode):
     node.remove_service(service)
 
 
+def test_they_are_gone_when_the_task_ends_though_no_agent_lives(node: RealNode):
+    service = node.create_service("sleep", "1000", secrets=[secret(node, "alone", KEY)])
+    directory = credentials(node, service)
+    agent = node.worker_pid("agent")
+    os.kill(agent, signal.SIGSTOP)
+    os.kill(next(iter(node.running(service).values())), signal.SIGKILL)
+    wait(lambda: not directory.exists(), "the files to go", seconds=3)
+    os.kill(agent, signal.SIGCONT)
+    node.remove_service(service)
+
+
 def test_what_ended_while_no_agent_was_there_is_swept_and_the_rest_stays(node: RealNode):
     ends, stays = (
         node.create_service(

@@ -212,6 +212,7 @@ async def test_output_is_rotated_and_read_over_its_files(engine: HostEngine) -> 
     controller = await engine.started("sh", "-c", script, spec={"log_driver": driver})
     await controller.wait()
     files = sorted((engine.state_dir.tasks / controller._task.id).glob("stdout.log*"))
+    files = [file for file in files if file.suffix != ".times"]
     assert 1 < len(files) <= 3
     tail = api.LogSubscriptionOptions(tail=-3)
     assert [b"2999\n", b"3000\n"] == [m.data async for m in controller.logs(tail)]

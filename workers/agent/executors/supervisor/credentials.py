@@ -1,6 +1,7 @@
 """Secrets and configs of host processes: files below the directory CREDENTIALS_DIRECTORY names.
 
-As systemd does it: in memory, never on a disk, for the task's user alone, and gone with the task.
+As systemd does it: in memory, never on a disk, for the task's user alone, and gone with the task:
+the plugin in supervisord removes them when it ends, whether an agent runs or not.
 
     /run/swarmd-<node>/            ours; may be passed through, not listed
         <task id>/                 0500, the task's user's
@@ -11,7 +12,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +22,7 @@ from typing import Final
 from swarmd import api
 from workers.agent.executors.errors import RejectedError
 from workers.agent.executors.supervisor.account import Account
+from workers.agent.executors.supervisor.leftovers import remove_tree
 from workers.agent.executors.supervisor.program import CREDENTIALS
 from workers.agent.payloads import Payloads
 
@@ -134,7 +135,7 @@ class CredentialStore:
             try:
                 _fill(directory, files, account)
             except OSError as error:
-                _remove(directory)
+                remove_tree(directory)
                 reason = f"{directory.parent}: {error.strerror or type(error).__name__}"
                 raise RejectedError(f"secrets: cannot be kept in {reason}") from None
 
@@ -142,7 +143,7 @@ class CredentialStore:
         """Remove a task's files, if there are any."""
         with self._lock:
             for base in self._bases:
-                _remove(base / task_id)
+                remove_tree(base / task_id)
                 with contextlib.suppress(OSError):
                     base.rmdir()  # the last one out
 
@@ -215,7 +216,7 @@ def _make_base(base: Path) -> None:
 
 def _fill(directory: Path, files: Iterable[Credential], account: Account) -> None:
     _make_base(directory.parent)
-    _remove(directory)
+    remove_tree(directory)
     directory.mkdir(mode=_OWNER_WRITES)
     for file in files:
         _write(directory, file)
@@ -237,14 +238,6 @@ def _give(directory: Path, account: Account) -> None:
     for below, _, _ in os.walk(directory, topdown=False):
         os.chown(below, account.uid, account.gid)
         Path(below).chmod(_OWNER_ONLY)
-
-
-def _remove(directory: Path) -> None:
-    """Follows no link that the task may have put there; what is gone already is fine."""
-    if os.getuid() != 0:  # root may write anywhere; others have taken the right from themselves
-        for below, _, _ in os.walk(directory):
-            Path(below).chmod(_OWNER_WRITES)
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _entries(base: Path) -> Iterator[Path]:

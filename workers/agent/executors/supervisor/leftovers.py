@@ -1,11 +1,12 @@
-"""Processes that a task left behind, known by the marks in their environment.
+"""What a task left behind: processes, known by the marks in their environment, and files.
 
-A cgroup knows its members for sure; this is for hosts that let us have none. Standard library only:
-runs inside supervisord.
+A cgroup knows its members for sure; the marks are for hosts that let us have none. Standard library
+only: runs inside supervisord.
 """
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from workers.agent.executors.supervisor.cgroup import CgroupTree
 TASK_MARK: Final = "SWARMD_TASK_ID"
 INSTANCE_MARK: Final = "SWARMD_SUPERVISOR"
 _SWEEP_SECONDS: Final = 2.0
+_OWNER_WRITES: Final = 0o700
 
 
 def marked(instance: str) -> Iterator[tuple[int, str]]:
@@ -56,6 +58,14 @@ def sweep(instance: str, tree: CgroupTree) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def remove_tree(directory: Path) -> None:
+    """Remove a directory that may be read-only; follows no link, and what is gone is fine."""
+    if os.getuid() != 0:  # root may write anywhere; others have taken the right from themselves
+        for below, _, _ in os.walk(directory):
+            Path(below).chmod(_OWNER_WRITES)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _pids() -> Iterator[int]:

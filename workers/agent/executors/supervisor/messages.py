@@ -43,6 +43,7 @@ class ProgramSettings:
     log_backups: int
     stop_signal: int
     grace_seconds: float
+    credentials: str = ""  # the directory of its secrets and configs; goes when it ends
     stdin_open: bool = False
     no_new_privileges: bool = False
     oom_score_adj: int = 0

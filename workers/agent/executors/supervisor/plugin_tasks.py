@@ -12,13 +12,14 @@ import secrets
 import signal
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from supervisor import events
 from supervisor.states import RUNNING_STATES, ProcessStates
 
 from workers.agent.executors.supervisor.cgroup import CgroupTree
-from workers.agent.executors.supervisor.leftovers import kill_marked, sweep
+from workers.agent.executors.supervisor.leftovers import kill_marked, remove_tree, sweep
 from workers.agent.executors.supervisor.messages import Changes, HostInfo, ProgramSettings
 from workers.agent.executors.supervisor.plugin_doorbell import Doorbell
 from workers.agent.executors.supervisor.plugin_task import (
@@ -194,6 +195,8 @@ class Tasks:
 
     def _end(self, process: TaskProcess) -> None:
         process.settled = True
+        if process.settings.credentials:
+            remove_tree(Path(process.settings.credentials))  # in memory: this takes no time
         self.changed(process)
         if process.settings.id in self._to_forget:
             self._wakeup.now()

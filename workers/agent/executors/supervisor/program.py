@@ -220,6 +220,7 @@ def settings(
         log_backups=log_backups,
         stop_signal=stop_signal(container.stop_signal),
         grace_seconds=max(0.0, defaults.stop_grace(task.spec)),
+        credentials=credentials,
         stdin_open=container.open_stdin,
         no_new_privileges=container.privileges.no_new_privileges,
         oom_score_adj=container.oom_score_adj,
