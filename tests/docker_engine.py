@@ -32,9 +32,10 @@ from swarmd.state_dir import StateDir
 from tests import builders
 from workers.agent.executors import Dependencies
 from workers.agent.executors.docker.controller import DockerController
-from workers.agent.executors.docker.executor import DockerExecutor
+from workers.agent.executors.docker.executor import DockerExecutor, _owner
+from workers.agent.executors.docker.files import TaskFiles
 
-IMAGE = "busybox:latest"
+IMAGE = "127.0.0.1:1/busybox"  # of a registry that is nowhere: no test pulls from the world
 BUSYBOX = Path("/bin/busybox")
 _TOOLS = ("dockerd", "containerd", "unshare", "nsenter")
 
@@ -189,6 +190,7 @@ def docker_daemon() -> Iterator[Dockerd]:
         daemon.start()
         with contextlib.closing(daemon.client()) as client:
             client.import_image_from_data(busybox_tar(), repository="busybox", tag="latest")
+            client.tag("busybox:latest", IMAGE, "latest")
         yield daemon
     finally:
         daemon.end()
@@ -279,7 +281,7 @@ def container_task(
     It is told to stop within a second, as a shell that is the first process minds no signal.
     """
     fields.setdefault("stop_grace_period", {"seconds": 1})
-    fields.setdefault("image", "busybox")
+    fields.setdefault("image", IMAGE)
     container = builders.container(command=command, **fields)
     of = builders.service(name=service, task_spec=api.TaskSpec(container=container, **(spec or {})))
     return builders.task(service=of, slot=1, node_id="n1", **(task or {}))
@@ -309,7 +311,15 @@ def state_directory() -> Iterator[StateDir]:
     try:
         yield state_dir
     finally:
+        forget_files(state_dir)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def forget_files(state_dir: StateDir) -> None:
+    """Those in memory, of tasks that still are there."""
+    files = TaskFiles(_owner(state_dir, random.Random()))
+    for task_id in files.found():
+        files.remove(task_id)
 
 
 @contextlib.asynccontextmanager

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from swarmd import api
+from swarmd.state_dir import StateDir
 from tests import builders
 from tests.cluster import RealNode, wait
-from tests.docker_engine import Dockerd, config_file, secret_file
+from tests.docker_engine import IMAGE, Dockerd, config_file, forget_files, secret_file
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -21,6 +22,7 @@ def node(dockerd: Dockerd) -> Iterator[RealNode]:
     with RealNode("--engine-addr=supervisor://", f"--engine-addr={dockerd.address}") as running:
         running.run()
         yield running
+        forget_files(StateDir(running.state_dir))
 
 
 def create(node: RealNode, name: str, **fields: object) -> api.Service:
@@ -36,7 +38,7 @@ def busybox(*command: str, **fields: object) -> dict[str, object]:
     grace = {"stop_grace_period": {"seconds": 1}}
     return {
         "container_spec": builders.container(
-            **{"image": "busybox", "command": command, **grace, **fields}
+            **{"image": IMAGE, "command": command, **grace, **fields}
         )
     }
 

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -201,10 +201,9 @@ class DockerController:
         """Raise how it ended, or stop it where it is unhealthy."""
         is_unhealthy = not found.has_ended and found.health == "unhealthy"
         if is_unhealthy:
-            said = found.said
+            log.info("stopping an unhealthy container", extra=fields(task=self._name))
             await self.shutdown()
-            found = await self._state()
-            log.info("stopped an unhealthy container", extra=fields(task=self._name, said=said))
+            found = replace(await self._state(), said=found.said)
         if found.has_ended and (error := state.exit_error(found, is_unhealthy=is_unhealthy)):
             await self._drop_files()
             raise error
