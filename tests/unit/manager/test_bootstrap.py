@@ -169,6 +169,50 @@ async def test_a_certificate_that_ran_out_is_replaced(start, state_dir, clock):
     assert not NodeCertificates.load(state_dir).expired(clock.now())
 
 
+async def test_a_certificate_of_a_time_to_come_is_replaced(start, store, state_dir, clock):
+    """The clock was ahead when it was made, and was put right since."""
+    clock.advance(seconds=5 * 3600.0)
+    first = await start()
+    behind = FakeClock()
+    assert not NodeCertificates.load(state_dir).valid(behind.now())
+    assert first == await bootstrap(store, state_dir, CONFIG, behind, Random(1))
+    assert NodeCertificates.load(state_dir).valid(behind.now())
+
+
+async def test_a_given_root_is_the_clusters(start, store, tmp_path, clock):
+    given = RootCA.create(clock.now())
+    certificate, key = tmp_path / "ca.crt", tmp_path / "ca.key"
+    certificate.write_bytes(given.certificate_pem)
+    key.write_bytes(given.key_pem)
+    config = NodeConfig(hostname="host1", root_ca_cert=str(certificate), root_ca_key=str(key))
+    await start(config)
+    root = cluster_of(store).root_ca
+    assert (given.certificate_pem, given.key_pem) == (root.ca_cert, root.ca_key)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+async def test_a_given_root_that_is_none_is_named(start, tmp_path, content):
+    certificate = tmp_path / "ca.crt"
+    certificate.write_bytes(content)
+    config = NodeConfig(
+        hostname="host1", root_ca_cert=str(certificate), root_ca_key=str(tmp_path / "no")
+    )
+    with pytest.raises(CannotBootError, match=r"--root-ca-cert .*ca\.crt"):
+        await start(config)
+
+
+async def test_external_cas_given_at_the_first_start_are_the_clusters(start, store):
+    text = "protocol=cfssl,url=https://ca.example/sign,profile=node"
+    await start(NodeConfig(hostname="host1", external_ca=(text,)))
+    (one,) = cluster_of(store).spec.ca_config.external_cas
+    assert ("https://ca.example/sign", {"profile": "node"}) == (one.url, dict(one.options))
+
+
+async def test_an_external_ca_that_cannot_be_read_is_named(start):
+    with pytest.raises(CannotBootError, match="--external-ca x: "):
+        await start(NodeConfig(hostname="host1", external_ca=("x",)))
+
+
 async def test_a_lost_node_object_is_made_again(start, store):
     identity = await start()
     await store.update(lambda tx: tx.nodes.delete(identity.node_id))
@@ -244,8 +288,3 @@ async def test_autolock_at_a_later_start_changes_nothing(start, store):
     await start(NodeConfig(hostname="host1", autolock=True))
     assert not cluster_of(store).spec.encryption_config.auto_lock_managers
     assert [] == list(cluster_of(store).unlock_keys)
-
-
-async def test_an_option_that_is_not_there_yet_is_refused(start):
-    with pytest.raises(CannotBootError, match="not supported yet"):
-        await start(NodeConfig(hostname="host1", external_ca=("x",)))
