@@ -22,6 +22,7 @@ from tests.docker_engine import (
     secret_file,
     state_directory,
 )
+from tests.host_engine import soon
 from workers.agent.executors.docker.controller import DockerController
 from workers.agent.executors.docker.executor import DockerExecutor
 from workers.agent.executors.errors import (
@@ -157,9 +158,7 @@ async def test_containers_without_a_task_are_removed(dockerd: Dockerd, state_dir
     async with docker_engine(dockerd, state_dir, adopting=[kept._task.id]) as engine:
         await gone(engine, orphan_of(engine, orphan))
         assert await pid_of(engine.controller(kept._task))
-        async with asyncio.timeout(20):
-            while file.exists():
-                await asyncio.sleep(0.05)
+        assert await soon(lambda: not file.exists(), seconds=20)
 
 
 def orphan_of(engine: DockerEngine, orphan: DockerController) -> DockerController:
