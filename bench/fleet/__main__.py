@@ -51,7 +51,9 @@ async def _measure(
         begin, spent = time.monotonic(), cluster.cpu_seconds
         await asyncio.sleep(idle)
         share = 100 * (cluster.cpu_seconds - spent) / (time.monotonic() - begin)
-        return [*figures, Figure("… idle", share, "% of a core")]
+        figures.append(Figure("… idle", share, "% of a core"))
+        broken = [Figure(f"sessions lost: {why}", n, "") for why, n in fleet.losses.items()]
+        return figures + broken
 
 
 async def _tasks(cluster: Cluster, name: str, tasks: int) -> list[Figure]:

@@ -41,6 +41,8 @@ class Agent:
         """The newest state of each task that is assigned."""
         self.registered = asyncio.Event()
         self.sessions = 0
+        self.losses: list[str] = []
+        """Why each session that broke did so."""
         self._address = address
         self._certificates = certificates
         self._random = random
@@ -57,9 +59,10 @@ class Agent:
                     await self._session(backoff)
                 except (aio.AioRpcError, TimeoutError, ExceptionGroup) as error:
                     self.registered.clear()
+                    self.losses.append(_reason(error))
                     delay = backoff.next()
-                    facts = fields(node=self.id, reason=_reason(error), retry_in=delay)
-                    log.warning("a simulated node lost its session", extra=facts)
+                    facts = fields(node=self.id, reason=self.losses[-1], retry_in=delay)
+                    log.info("a simulated node lost its session", extra=facts)
                     await asyncio.sleep(delay)
         finally:
             self.registered.clear()

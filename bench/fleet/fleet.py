@@ -60,6 +60,11 @@ class Fleet:
     def running(self) -> int:
         return self.told[RUNNING]
 
+    @property
+    def losses(self) -> Counter[str]:
+        """How many sessions broke, by reason."""
+        return Counter(reason for agent in self.agents for reason in agent.losses)
+
     async def wait_registered(self) -> None:
         """Every node has a session."""
         await asyncio.gather(*(agent.registered.wait() for agent in self.agents))

@@ -5,7 +5,7 @@ object's keys in it. An index maps a key to the ids of the objects that have it.
 from these tables alone; they change only in `put` and `remove`, after the backend has the change.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -58,7 +58,9 @@ def _name(annotations: api.Annotations) -> Keys:
 
 
 def _custom(annotations: api.Annotations) -> Keys:
-    return tuple(custom_key(entry.key, entry.val) for entry in annotations.indices)
+    indices = annotations.indices
+    # Few objects have any, and all are asked at each change: here and below, that is the fast way.
+    return tuple(custom_key(entry.key, entry.val) for entry in indices) if indices else ()
 
 
 def _runtime(spec: api.TaskSpec) -> Keys:
@@ -68,17 +70,18 @@ def _runtime(spec: api.TaskSpec) -> Keys:
     return (spec.generic.kind.lower() if runtime == "generic" else runtime,)
 
 
-def _service_networks(service: api.Service) -> Keys:
-    networks = service.spec.task.networks or service.spec.networks
-    return tuple(network.target for network in networks)
+def _networks(networks: Sequence[api.NetworkAttachmentConfig]) -> Keys:
+    return tuple(network.target for network in networks) if networks else ()
 
 
 def _secrets(spec: api.TaskSpec) -> Keys:
-    return tuple(reference.secret_id for reference in spec.container.secrets)
+    references = spec.container.secrets
+    return tuple(reference.secret_id for reference in references) if references else ()
 
 
 def _configs(spec: api.TaskSpec) -> Keys:
-    return tuple(reference.config_id for reference in spec.container.configs)
+    references = spec.container.configs
+    return tuple(reference.config_id for reference in references) if references else ()
 
 
 def _hostname(node: api.Node) -> Keys:
@@ -107,14 +110,14 @@ _TASK_INDEXES: Final[Mapping[str, Callable[[api.Task], Keys]]] = {
     "desired_state": lambda task: (task.desired_state,),
     "task_state": lambda task: (task.status.state,),
     "runtime": lambda task: _runtime(task.spec),
-    "network": lambda task: tuple(network.target for network in task.spec.networks),
+    "network": lambda task: _networks(task.spec.networks),
     "secret": lambda task: _secrets(task.spec),
     "config": lambda task: _configs(task.spec),
 }
 _SERVICE_INDEXES: Final[Mapping[str, Callable[[api.Service], Keys]]] = {
     **_BY_SPEC,
     "runtime": lambda service: _runtime(service.spec.task),
-    "network": _service_networks,
+    "network": lambda service: _networks(service.spec.task.networks or service.spec.networks),
     "secret": lambda service: _secrets(service.spec.task),
     "config": lambda service: _configs(service.spec.task),
 }

@@ -149,13 +149,13 @@ class Watcher:
         if self._error is not None:
             return
         try:
-            wanted = any(one.accepts(event) for one in self._selects.get(type(event.object), ()))
+            for select in self._selects.get(type(event.object), ()):
+                if select.accepts(event):
+                    self._events.append(event)
+                    self._reached = True
+                    return
         except Exception as error:  # noqa: BLE001  a broken filter is its watcher's fault alone
             self.fail(error)
-            return
-        if wanted:
-            self._events.append(event)
-            self._reached = True
 
     def commit(self, version: int) -> None:
         """The transaction is over: close its events, if any were ours, and wake who waits."""
@@ -199,7 +199,8 @@ class Watchers:
         for event in transaction.events:
             for watcher in self._by_kind.get(type(event.object), ()):
                 watcher.offer(event)
-                reached[watcher] = None
+        for kind in dict.fromkeys(type(event.object) for event in transaction.events):
+            reached |= self._by_kind.get(kind, {})
         for watcher in reached:
             watcher.commit(transaction.version)
 
