@@ -165,7 +165,7 @@ _NODE_OPTIONS: Final = (
     _option(
         "--engine-addr",
         multiple=True,
-        help="Engine for tasks, such as supervisor://. May repeat; default: all of this host.",
+        help="Engine for tasks: supervisor://, unix://PATH, tcp://ADDR; may repeat (default: all here).",
     ),
     _option(
         "--generic-node-resources",
