@@ -165,7 +165,7 @@ _NODE_OPTIONS: Final = (
     _option(
         "--engine-addr",
         multiple=True,
-        help="Engine for tasks: supervisor://, unix://PATH, tcp://ADDR; may repeat (default: all here).",
+        help="Engine for tasks: supervisor://, unix://… or tcp://…; may repeat. Default: all here.",
     ),
     _option(
         "--generic-node-resources",
