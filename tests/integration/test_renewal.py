@@ -120,6 +120,7 @@ class Worker:
         renewal = Renewal(
             dialer=self.dialer,
             remotes=Remotes(CHANCE, [Remote("manager", self.swarm.address)]),
+            current=lambda: None,
             rejoin=again if token else None,
             renewed=lambda: self.news.put_nowait(None),
             clock=CLOCK,

@@ -121,6 +121,19 @@ def test_after_a_long_cut_tasks_were_replaced_and_end_where_they_were(
     assert not set(lost) & set(manager.placed(service)[manager.id])
 
 
+def test_a_change_of_root_reaches_the_worker_without_a_dropped_session(manager, worker, service):
+    root = worker.state_dir / "certificates/swarm-root-ca.crt"
+    before, processes = root.read_bytes(), worker.task_processes()
+    complaints = worker.log.count("no session with") + worker.log.count("do not trust")
+    rotated = manager.ctl("ca", "rotate")
+    assert 0 == rotated.returncode, rotated.stderr
+    wait(lambda: root.read_bytes() != before, "the new root")
+    assert "renewed the certificate" in worker.log
+    assert processes == worker.task_processes()
+    assert complaints == worker.log.count("no session with") + worker.log.count("do not trust")
+    assert READY == manager.node(worker.id).status.state
+
+
 def test_a_removed_worker_is_refused_and_may_join_anew(manager, worker, service):
     before = worker.id
     assert 0 == manager.ctl("node", "remove", "--force", before).returncode

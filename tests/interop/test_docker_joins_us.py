@@ -172,6 +172,19 @@ def test_it_survives_our_managers_restart(manager, docker, service):
     assert placed == manager.placed(service)
 
 
+def test_a_change_of_our_root_renews_its_certificate_and_touches_no_task(manager, docker, service):
+    certificates = docker.root / "data/swarm/certificates"
+    names = ("swarm-root-ca.crt", "swarm-node.crt")
+    before = [(certificates / name).read_bytes() for name in names]
+    running, node_id = containers(docker, "web"), node_id_of(docker)
+    rotated = manager.ctl("ca", "rotate")
+    assert 0 == rotated.returncode, rotated.stderr
+    wait(lambda: (certificates / names[0]).read_bytes() != before[0], "the new root")
+    assert before[1] != (certificates / names[1]).read_bytes()
+    assert (running, node_id) == (containers(docker, "web"), node_id_of(docker))
+    assert READY == manager.node(node_id).status.state
+
+
 def test_a_cut_replaces_nothing_when_it_is_short(net, manager, docker, service):
     before = containers(docker, "web")
     with net.cut(docker.host):

@@ -65,10 +65,10 @@ async def join(link: ParentLink, clock: Clock, chance: Random) -> None:
     if NodeCertificates.exist(state_dir):
         shown = await asyncio.to_thread(NodeCertificates.load, state_dir)
         if not (shown.expired(clock.now()) and config.join_token):
+            state_dir.join_settings.unlink(missing_ok=True)
             return
-        log.warning(
-            "this node's certificate ran out: it joins again", extra=fields(**asdict(who(shown)))
-        )
+        about = fields(**asdict(who(shown)))
+        log.warning("this node's certificate ran out: it joins again", extra=about)
     elif not config.join_addr:
         return
     await enroll(config, state_dir, clock, chance)
@@ -105,6 +105,7 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
     renewal = Renewal(
         dialer=dialer,
         remotes=remotes,
+        current=lambda: agent.channel,
         rejoin=partial(enroll, config, state_dir, clock, chance) if config.join_token else None,
         renewed=lambda: link.report(CertificateRenewed()),
         clock=clock,

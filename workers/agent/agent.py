@@ -88,6 +88,8 @@ class Agent:
         self._registered = asyncio.Event()
         self.manager = ""
         """The address of the manager that this node has a session with; empty without one."""
+        self.channel: aio.Channel | None = None
+        """The session's own, while there is one."""
 
     async def wait_registered(self) -> None:
         """Return once a manager has taken this node's first registration."""
@@ -104,32 +106,42 @@ class Agent:
                     await self._remotes.wait_some()
                 remote = self._remotes.select()
                 try:
-                    await _apart(self._keep_session(remote))
-                except DescriptionChangedError:
-                    log.info("this node changed: registering again")
+                    await _apart(self._keep_sessions(remote))
                 except SwarmError as error:
                     await self._clock.sleep(self._delay_after(error, remote))
 
-    async def _keep_session(self, remote: Remote) -> None:
+    async def _keep_sessions(self, remote: Remote) -> None:
+        """Sessions over one connection, until an error ends it.
+
+        Who only has something new to say of itself says it by the connection that there is: a
+        SwarmKit manager that renewed its certificate takes no new one.
+        """
+        async with self._dial(remote.addr) as channel:
+            while True:
+                try:
+                    await self._keep_session(channel, remote)
+                except DescriptionChangedError:
+                    log.info("this node changed: registering again")
+
+    async def _keep_session(self, channel: aio.Channel, remote: Remote) -> None:
         """One session from registration to its end, which is always an error."""
         description = await self._describe()
-        async with self._dial(remote.addr) as channel:
-            session = Session(channel, self._clock)
-            logs = LogPublisher(channel, self._tasks, self._clock, self._random)
-            first = await session.register(description, self._session_id)
-            self._begin(session, remote)
-            self._take_message(first)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(logs.run())
-                    group.create_task(self._watch_description(description))
-                    group.create_task(
-                        session.run(self._take_message, self._tasks.take, self._reporter)
-                    )
-            except BaseExceptionGroup as failures:
-                raise first_error(failures) from None
-            finally:
-                self.manager = ""
+        session = Session(channel, self._clock)
+        logs = LogPublisher(channel, self._tasks, self._clock, self._random)
+        first = await session.register(description, self._session_id)
+        self._begin(session, remote)
+        self.channel = channel
+        self._take_message(first)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(logs.run())
+                group.create_task(self._watch_description(description))
+                group.create_task(session.run(self._take_message, self._tasks.take, self._reporter))
+        except BaseExceptionGroup as failures:
+            raise first_error(failures) from None
+        finally:
+            session.close()
+            self.manager, self.channel = "", None
 
     def _begin(self, session: Session, remote: Remote) -> None:
         log.info("registered", extra=fields(manager=remote.addr, session=session.id))

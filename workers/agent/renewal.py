@@ -5,10 +5,13 @@ its manager process's own affair.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from random import Random
 from typing import Final
+
+from grpc import aio
 
 from swarmd import api
 from swarmd.backoff import Backoff
@@ -20,7 +23,7 @@ from swarmd.security.identity import WORKER
 from swarmd.security.root_ca import BACKDATE_SECONDS
 from workers.agent.dialer import Dialer
 from workers.agent.enrollment import NO_MANAGER, Request, issue, wait_issued
-from workers.agent.remotes import Remotes
+from workers.agent.remotes import BAD, Remote, Remotes
 
 log = get_logger(__name__)
 
@@ -43,7 +46,7 @@ def renewal_time(not_before: datetime, not_after: datetime, random: Random) -> f
 class Renewal:
     """Keeps this node certified. `rejoin` gets it back in when its certificate ran out, if it can.
 
-    `renewed` is called after the files changed.
+    `renewed` is called after the files changed; `current` gives the channel of the session.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Renewal:
         *,
         dialer: Dialer,
         remotes: Remotes,
+        current: Callable[[], aio.Channel | None],
         rejoin: Callable[[], Awaitable[NodeCertificates]] | None,
         renewed: Callable[[], None],
         clock: Clock,
@@ -58,6 +62,7 @@ class Renewal:
     ) -> None:
         self._dialer = dialer
         self._remotes = remotes
+        self._current = current
         self._rejoin = rejoin
         self._renewed = renewed
         self._clock = clock
@@ -138,12 +143,31 @@ class Renewal:
             return
         csr, key = new_request()
         remote = self._remotes.select()
-        async with self._dialer.dial(remote.addr) as channel:
-            node_id = await issue(channel, Request(csr, key))
-            chain = await wait_issued(channel, node_id, csr, self._clock, self._random)
+        try:
+            async with self._connection(remote) as channel:
+                node_id = await issue(channel, Request(csr, key))
+                chain = await wait_issued(channel, node_id, csr, self._clock, self._random)
+        except UnavailableError:
+            self._remotes.observe_known(remote, BAD)  # so that the next try is another's
+            raise
+        except aio.UsageError as error:
+            raise UnavailableError("the session that it went by has ended") from error
         await self._use(self._put_together(chain, key))
         end = f"{self._dialer.certificates.not_after:%Y-%m-%d %H:%M} UTC"
         log.info("renewed the certificate", extra=fields(until=end))
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, remote: Remote) -> AsyncIterator[aio.Channel]:
+        """The session's, where there is one; who dialled it closes it.
+
+        A SwarmKit manager takes no new connections of ours any more once it has renewed its own
+        certificate, as it does first in a change of root: it would wait for us for ever.
+        """
+        if (channel := self._current()) is not None:
+            yield channel
+            return
+        async with self._dialer.dial(remote.addr) as channel:
+            yield channel
 
     def _put_together(self, chain: bytes, key: bytes) -> NodeCertificates:
         """Under the root that managers tell of, or else under the one that was trusted before."""

@@ -9,7 +9,7 @@ Nothing of a session is mended: whatever goes wrong ends it, and the agent begin
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from grpc import aio
 
@@ -37,6 +37,7 @@ class Session:
         self._dispatcher = DispatcherStub(channel)
         self._clock = clock
         self._messages: AsyncIterator[api.SessionMessage] | None = None
+        self._call: Any = None
         self.id = ""
 
     async def register(
@@ -50,7 +51,7 @@ class Session:
         call = self._dispatcher.Session(
             api.SessionRequest(description=description, session_id=session_id)
         )
-        self._messages = _read(call)
+        self._call, self._messages = call, _read(call)
         try:
             async with asyncio.timeout(RPC_SECONDS):
                 first = await anext(self._messages)
@@ -59,6 +60,11 @@ class Session:
             raise UnavailableError("the manager did not answer in time") from error
         self.id = first.session_id
         return first
+
+    def close(self) -> None:
+        """End its stream; the connection may carry on with another session."""
+        if self._call is not None:
+            self._call.cancel()
 
     async def run(
         self,

@@ -93,3 +93,10 @@ def test_an_error_without_a_sentence_says_its_code():
 def test_go_wraps_the_sentence_of_a_version_conflict():
     error = over_the_wire(grpc.StatusCode.UNKNOWN, "update out of sequence")
     assert isinstance(error, OutOfSequenceError)
+
+
+def test_a_go_manager_that_lost_http2_is_told_of_as_what_it_is():
+    said = "failed to connect to all addresses; Cannot check peer: missing selected ALPN property."
+    error = over_the_wire(grpc.StatusCode.UNAVAILABLE, said)
+    assert isinstance(error, UnavailableError)
+    assert "needs a restart" in str(error)
