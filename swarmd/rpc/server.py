@@ -27,6 +27,7 @@ from swarmd.state_dir import PRIVATE_DIR
 
 RECEIVE_LIMIT: Final = 4 << 20  # SwarmKit's managers take no larger message
 _SEND_LIMIT: Final = -1  # none: a client that can take more than 4 MiB may ask for it
+_MOST_WAITING_CALLS: Final = 50_000
 _SOCKET: Final = "rpc.sock"
 _OWNER_ONLY: Final = 0o177
 _OPTIONS: Final[list[tuple[str, Any]]] = [
@@ -40,6 +41,10 @@ _OPTIONS: Final[list[tuple[str, Any]]] = [
     # Let clients do the same, as often as they like.
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     ("grpc.http2.max_ping_strikes", 0),
+    # Calls that wait for this loop: past 1,000, grpcio would cancel some by chance, without a word,
+    # and nodes that all come back at once are more than that.
+    ("grpc.server.max_pending_requests", _MOST_WAITING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", 2 * _MOST_WAITING_CALLS),
 ]
 
 
