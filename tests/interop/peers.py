@@ -56,5 +56,7 @@ def docker_host(net: Lan) -> Iterator[DockerHost]:
             client.import_image_from_data(busybox_tar(), repository="busybox", tag="latest")
         yield made
     finally:
+        if made.socket.exists():  # else its swarm goes on making containers while they are removed
+            made.docker("swarm", "leave", "--force", check=False)
         made.end()
         shutil.rmtree(root, ignore_errors=True)

@@ -211,6 +211,7 @@ def test_a_removed_engine_is_refused(manager, docker):
 
 
 def test_a_manager_token_is_refused_with_our_sentence(manager, engine):
+    engine.docker("swarm", "leave", "--force", check=False)
     token = manager.cluster.root_ca.join_tokens.manager
     refused = engine.docker("swarm", "join", "--token", str(token), manager.address, check=False)
     assert "Join with the worker token" in refused
