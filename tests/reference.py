@@ -1,4 +1,4 @@
-"""The facts about SwarmKit that lie beside a checkout, in ../shared, or where SWARMD_SHARED says."""
+"""The facts about SwarmKit beside a checkout: in ../shared, or where SWARMD_SHARED says."""
 
 import os
 from pathlib import Path

@@ -126,7 +126,7 @@ class GenericPool:
 
     def choose(self, counts: Mapping[str, int]) -> list[api.GenericResource]:
         """Which ones a claim of these would take; they must fit."""
-        assert self.fits(counts), "chose more than is free"  # noqa: S101 - a mistake of ours
+        assert self.fits(counts), "chose more than is free"
         return [resource for kind, n in counts.items() for resource in self._choose(kind, n)]
 
     def take(self, assigned: Sequence[api.GenericResource]) -> None:

@@ -3,7 +3,7 @@
 `Scheduler.run` keeps a picture of all nodes (`node_set`, `node_info`) from the store's events.
 Tasks of one service and spec version are alike, so they are placed as a group: the nodes are
 filtered once for all of them (`filters`), each fitting node has room for so many, and the tasks
-are dealt out by counting (`spread`, `placement`). `decisions` are committed in batches, each checked
+are dealt out by counting (`spread`, `placement`). `decisions` go in batches, each of them checked
 against the store as it is then. What does not fit waits (`backlog`) until a node changes or a task
 ends, and its status says why. All of it is pure but `scheduler`, which watches and commits.
 
