@@ -1,70 +1,32 @@
 """The agent against a dispatcher over real gRPC, without the rest of a manager."""
 
 import asyncio
-import contextlib
 import json
 import random
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from swarmd import api
 from swarmd.clock import SystemClock
-from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError, CorruptStateError, NotFoundError, UnavailableError
-from swarmd.ipc.messages import Managers, Ready, Status, Up
-from swarmd.ipc.parent_link import ParentLink
+from swarmd.ipc.messages import Ready, Status
 from swarmd.security.identity import WORKER
 from swarmd.security.root_ca import RootCA
-from swarmd.state_dir import StateDir
 from tests import builders
+from tests.fakes.agent_node import MANAGER_NODE, ROOT, Node
 from tests.fakes.dispatcher import FakeDispatcher, free_port, serving
-from tests.fakes.executor import FakeExecutor, Knobs
+from tests.fakes.executor import Knobs
 from tests.unit.security.builders import node_of
 from workers.agent import session
 from workers.agent.__main__ import main, run_agent
 from workers.agent.executors.choose import Engines
 
 S = api.TaskState
-ROOT = RootCA.create(time.time())
-MANAGER_NODE = node_of(ROOT, time.time(), node_id="manager")
-WORKER_NODE = node_of(ROOT, time.time(), node_id="node", role=WORKER)
-
-
-class Node:
-    """A host with a fake engine, a state directory, and an agent that can be killed."""
-
-    def __init__(self, root: Path, addresses: tuple[str, ...], **options: str) -> None:
-        self.config = NodeConfig(hostname="host-1", state_dir=root, **options)
-        self.state_dir = StateDir(root)
-        self.state_dir.make()
-        WORKER_NODE.save(self.state_dir)
-        self.addresses = addresses
-        self.engine = FakeExecutor(SystemClock())
-        self.said: list[Up] = []
-        self.link = ParentLink(self.config, self.said.append)
-
-    @contextlib.asynccontextmanager
-    async def agent(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Run an agent; when left it is stopped, and its tasks go on."""
-        self.link = ParentLink(self.config, self.said.append)
-        if self.addresses:
-            self.link.deliver(Managers(self.addresses))
-        engines = Engines([self.engine])
-        running = asyncio.create_task(
-            run_agent(self.link, engines, SystemClock(), random.Random(0))
-        )
-        try:
-            yield running
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
-        if not running.cancelled():
-            running.result()
 
 
 @pytest.fixture
@@ -398,7 +360,7 @@ async def test_missing_certificates_end_the_agent_and_name_the_file(node) -> Non
         await run_agent(node.link, Engines([node.engine]), SystemClock(), random.Random(0))
 
 
-@pytest.mark.parametrize("address", ["unix:///var/run/docker.sock", "podman://x", "nonsense"])
+@pytest.mark.parametrize("address", ["podman://x", "nonsense"])
 async def test_an_engine_that_is_not_there_ends_the_agent(short_dir, address) -> None:
     node = Node(short_dir / "node", (), engine_addr=(address,))
     with pytest.raises(CannotBootError, match=address):
