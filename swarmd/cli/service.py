@@ -30,6 +30,7 @@ from swarmd.errors import ExitStatus, UnavailableError
 from swarmd.state_dir import StateDir, supervisord_socket
 
 _POLL_SECONDS: Final = 0.05
+_END_SECONDS: Final = 10.0
 _ENDED: Final = frozenset({"FATAL", "EXITED", "STOPPED", "UNKNOWN"})
 
 
@@ -120,6 +121,9 @@ def _refuse_ended(supervisord: sv.Supervisord, state_dir: StateDir, progress: "_
     if info["statename"] == "BACKOFF":
         supervisord.call("supervisor.stopProcess", sv.PROGRAM)
     progress.end()
+    if not _count_tasks(state_dir):
+        # Nothing is left for it to do; a start after the mend brings another.
+        end_supervisords(state_dir, time.monotonic() + _END_SECONDS)
     why = NodeReport.read(state_dir).facts.get("reason")
     lines = last_lines(log_path(state_dir), 1)
     raise click.ClickException(
