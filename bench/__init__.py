@@ -1,12 +1,12 @@
 """The figures that swarmd holds: `python -m bench` measures those of one node, as a table or JSON.
 
     node.py        one node: start, a killed worker, memory, creates, 1,000 tasks, stop
+    figures.py     a figure, and how they are shown
     daemon.py      the real daemon that is measured, in a directory of its own
     join.py        python -m bench.join: one node and many joining, the remote port, a secret
     router.py      what the remote port costs, against plain grpcio; measured by join.py
     fleet/         python -m bench.fleet: many tasks on many simulated nodes
     store.py       python -m bench.store: transactions a second, on each backend
-    figures.py     a figure, and how they are shown
     scheduler.py   python -m bench.scheduler: placing up to a million tasks
 
 Nothing here asserts: a loaded machine is no failure. docs/figures.md keeps what was measured, and

@@ -48,6 +48,8 @@ async def _measure(
         ]
         await cluster.wait_quiet()
         figures += await _tasks(cluster, f"{tasks:,} tasks on {nodes:,} nodes", tasks)
+        slowest = max(agent.slowest_beat for agent in fleet.agents)
+        figures.append(Figure("… slowest heartbeat", slowest, "s"))
         begin, spent = time.monotonic(), cluster.cpu_seconds
         await asyncio.sleep(idle)
         share = 100 * (cluster.cpu_seconds - spent) / (time.monotonic() - begin)

@@ -1,6 +1,7 @@
 """One simulated node on the wire."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from random import Random
 from typing import Any, Final
@@ -43,6 +44,8 @@ class Agent:
         self.sessions = 0
         self.losses: list[str] = []
         """Why each session that broke did so."""
+        self.slowest_beat = 0.0
+        """Of its heartbeats, the seconds that the slowest took to be answered."""
         self._address = address
         self._certificates = certificates
         self._random = random
@@ -95,7 +98,9 @@ class Agent:
     async def _beat(self, stub: Any, session_id: str) -> None:
         request = api.HeartbeatRequest(session_id=session_id)
         while True:
+            begin = time.monotonic()
             reply = await stub.Heartbeat(request, timeout=_RPC_SECONDS)
+            self.slowest_beat = max(self.slowest_beat, time.monotonic() - begin)
             await asyncio.sleep(times.seconds(reply.period))
 
     # Tasks.

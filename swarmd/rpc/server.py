@@ -27,7 +27,7 @@ from swarmd.state_dir import PRIVATE_DIR
 
 RECEIVE_LIMIT: Final = 4 << 20  # SwarmKit's managers take no larger message
 _SEND_LIMIT: Final = -1  # none: a client that can take more than 4 MiB may ask for it
-_MOST_WAITING_CALLS: Final = 50_000
+_MOST_WAITING_CALLS: Final = 10_000
 _SOCKET: Final = "rpc.sock"
 _OWNER_ONLY: Final = 0o177
 _OPTIONS: Final[list[tuple[str, Any]]] = [
