@@ -7,8 +7,10 @@ the same servicer behind it. Plain grpcio is what could be if every client had a
 import asyncio
 import multiprocessing
 import random
+import signal
 import ssl
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -121,14 +123,18 @@ async def _serve_plain(certificates: NodeCertificates, tell: Callable[[int], Non
         [pair], certificates.root_pem, require_client_auth=True
     )
     tell(server.add_secure_port("127.0.0.1:0", credentials))
-    await server.start()
-    await server.wait_for_termination()
+    try:
+        await server.start()
+        await server.wait_for_termination()
+    finally:
+        await server.stop(None)
 
 
 _Serve = Callable[[NodeCertificates, Callable[[int], None]], Awaitable[None]]
 
 
 def _child(serve: _Serve, certificates: NodeCertificates, ready: "Connection[int, int]") -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # else its directory would stay
     asyncio.run(serve(certificates, ready.send))  # type: ignore[arg-type]
 
 
