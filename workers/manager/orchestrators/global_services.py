@@ -1,6 +1,6 @@
 """Global services: one task on each node that meets the constraints and may have tasks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -87,7 +87,9 @@ class GlobalServices(Loop):
             await self.commit(plan_service(tx, service, self.clock.now(), self.random))
         self._updates.request(service_id)
 
-    async def _reconcile_nodes(self, node_ids: Iterable[str]) -> None:
+    async def _reconcile_nodes(self, node_ids: Collection[str]) -> None:
+        if not node_ids:
+            return  # every service is looked at below
         tx = self.store.view()
         found = [service for service in tx.services.find() if services.is_global(service)]
         changes: list[Change] = []
@@ -118,7 +120,7 @@ def plan_service(tx: ReadTx, service: api.Service, now: float, random: Random) -
 
 
 def plan_node(
-    tx: ReadTx, node: api.Node, found: Iterable[api.Service], now: float, random: Random
+    tx: ReadTx, node: api.Node, found: Collection[api.Service], now: float, random: Random
 ) -> list[Change]:
     """What the node needs of these services.
 
@@ -171,5 +173,5 @@ def _add(template: api.Task, node: api.Node, random: Random) -> Change:
     return partial(new_task.create, template=template, task_id=ids.new_id(random), node_id=node.id)
 
 
-def _shut_down(slot: Iterable[api.Task]) -> list[Change]:
+def _shut_down(slot: Collection[api.Task]) -> list[Change]:
     return [partial(updater.shut_down, task_id=task.id) for task in slot if tasks.is_wanted(task)]
