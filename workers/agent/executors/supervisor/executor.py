@@ -17,7 +17,7 @@ from swarmd.state_dir import (
     supervisord_socket,
 )
 from workers.agent.executors import Dependencies
-from workers.agent.executors.errors import TemporaryError
+from workers.agent.executors.errors import ExecutorError, TemporaryError
 from workers.agent.executors.supervisor import own_supervisord, program
 from workers.agent.executors.supervisor.controller import SupervisorController
 from workers.agent.executors.supervisor.credentials import CredentialStore, TaskCredentials
@@ -33,6 +33,7 @@ from workers.agent.templates import expand_spec
 
 log = get_logger(__name__)
 
+_END_SECONDS: Final = 1.0
 _SCHEME: Final = "supervisor://"
 _PARENT_URL: Final = "SUPERVISOR_SERVER_URL"  # supervisord tells it to its children
 
@@ -58,9 +59,12 @@ class SupervisorExecutor:
     async def run(self) -> None:
         make_socket_directory(self._own)
         left = await asyncio.to_thread(self._credentials.found)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._link.run())
-            group.create_task(self._sweep(left))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._link.run())
+                group.create_task(self._sweep(left))
+        finally:
+            await self._end_own_if_idle()
 
     async def describe(self, description: api.NodeDescription) -> None:
         """Name the engine, where it answers: a node without one gets no host processes."""
@@ -96,6 +100,19 @@ class SupervisorExecutor:
             expand=self._expand,
             credentials=TaskCredentials(self._credentials, task, payloads),
         )
+
+    async def _end_own_if_idle(self) -> None:
+        """Leave no supervisord of our own behind that has no task to keep."""
+        if self._chosen != self._own_url():
+            return
+        client = SupervisorClient(self._chosen)
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await client.call("swarmd.endIfIdle")
+        except (ExecutorError, TimeoutError) as error:
+            log.debug("left the supervisord as it is", extra=fields(reason=str(error)))
+        finally:
+            client.close()
 
     async def _sweep(self, task_ids: set[str]) -> None:
         """Discard the credentials of tasks that ended while no agent was there to see it."""

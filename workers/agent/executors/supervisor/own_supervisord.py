@@ -77,9 +77,11 @@ async def start(directory: Path) -> None:
         async with asyncio.timeout(_START_SECONDS):
             said, _ = await process.communicate()
     except TimeoutError as error:
-        process.kill()
-        await process.wait()
         raise TemporaryError("supervisord did not become a daemon in time") from error
+    finally:
+        if process.returncode is None:  # too slow, or nobody wants it any more
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise TemporaryError(f"supervisord did not start: {_reason(said.decode(errors='replace'))}")
 

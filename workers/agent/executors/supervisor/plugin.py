@@ -187,6 +187,16 @@ class SwarmdInterface:
         all_gone.delay = 0.1  # type: ignore[attr-defined]
         return all_gone
 
+    def endIfIdle(self) -> bool:
+        """End this supervisord, unless it has a program, ended or not
+
+        @return boolean result    Whether it ends
+        """
+        if self._tasks.processes or self._supervisord.process_groups:
+            return False
+        self._supervisord.options.mood = SupervisorStates.SHUTDOWN
+        return True
+
     def _add(self, fields: dict[str, Any]) -> None:
         self._tasks.add(ProgramSettings.from_dict(fields))
 
