@@ -52,6 +52,7 @@ class ExitStatus(enum.IntEnum):
     STOPPED = 3  # LSB's "program is not running", told by `swarmd status`
     DEGRADED = 4  # `swarmd status`: runs, but is not ready
     CANNOT_BOOT = 78  # sysexits' EX_CONFIG: retrying cannot help
+    INTERRUPTED = 130  # 128 and SIGINT: Ctrl+C ended what goes on until then
 
 
 class SwarmError(Exception):

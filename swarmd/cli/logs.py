@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from swarmd.cli.options import CONFIG_OPTION, STATE_DIR_OPTION
+from swarmd.errors import ExitStatus
 from swarmd.state_dir import StateDir
 
 _POLL_SECONDS: Final = 0.05
@@ -36,10 +37,13 @@ def logs(
     shown = [line for line in last_lines(path, lines if worker is None else -1) if wanted(line)]
     for line in shown[len(shown) - min(lines, len(shown)) :]:
         click.echo(line)
-    if follow:
-        for line in _following(path):
-            if wanted(line):
-                click.echo(line)
+    if not follow:
+        return
+    try:
+        for line in filter(wanted, _following(path)):
+            click.echo(line)
+    except KeyboardInterrupt:
+        raise SystemExit(ExitStatus.INTERRUPTED) from None
 
 
 def log_path(state_dir: StateDir) -> Path:

@@ -64,6 +64,8 @@ def status(config: Path | None, state_dir: Path, as_json: bool, watch: bool) -> 
             click.echo(json.dumps(facts))
             time.sleep(_WATCH_SECONDS)
             facts = gather(place)
+    except KeyboardInterrupt:
+        raise SystemExit(ExitStatus.INTERRUPTED) from None
     except PermissionError as error:
         message = f"{error.filename} belongs to another user: run swarmd status as that user"
         raise click.ClickException(message) from error

@@ -22,10 +22,10 @@ from swarmd.ctl.connection import Control
 from swarmd.ctl.output import console
 from swarmd.ctl.resolve import Names, name_of, resolve
 from swarmd.ctl.values import duration
+from swarmd.errors import ExitStatus
 
 _COLOURS: Final = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow")
 _SHORT_ID: Final = 12
-_INTERRUPTED: Final = 130
 _STDERR: Final = api.LogStream.LOG_STREAM_STDERR
 _STREAMS: Final = {"stdout": api.LogStream.LOG_STREAM_STDOUT, "stderr": _STDERR}
 
@@ -77,7 +77,7 @@ async def show_logs(control: Control, kind: str, names: Sequence[str], **flags: 
                 await printer.show(message)
             printer.flush()
     except asyncio.CancelledError:  # Ctrl+C is how following ends
-        return _INTERRUPTED
+        return ExitStatus.INTERRUPTED
     finally:
         printer.end()
     return 0
