@@ -45,7 +45,13 @@ def shipped_conf() -> Path:
 
 
 def render(shipped: str, state_dir: StateDir, variables: Mapping[str, str]) -> str:
-    """The shipped configuration, for this state directory and these SWARMD_* options."""
+    """The shipped configuration, for this state directory and these SWARMD_* options.
+
+    Raises click.UsageError for what supervisord's own configuration cannot hold.
+    """
+    if "%" in str(state_dir.root):
+        # It expands some values once and others twice, so that no spelling serves all of them.
+        raise click.UsageError(f"{state_dir.root}: supervisord takes no path with a percent sign")
     conf = configparser.RawConfigParser(inline_comment_prefixes=(";",))
     conf.read_string(shipped)
     for section in conf.sections():
