@@ -252,11 +252,12 @@ class RealNode:
 
     def processes(self) -> dict[int, str]:
         """Process id to command line of all that still lives of this node."""
-        root, mark = os.fsencode(self.root), f"{_MARK}={self.root}".encode()
+        places = (os.fsencode(self.root), os.fsencode(self.state_dir))
+        mark = f"{_MARK}={self.root}".encode()
         found = dict.fromkeys(self.task_processes(), "a task")
         for pid, environment in _environments():
             command = _read(f"/proc/{pid}/cmdline")
-            if mark in environment or root in command:
+            if mark in environment or any(place in command for place in places):
                 found[pid] = command.replace(b"\0", b" ").decode(errors="replace").strip()
         return {pid: command for pid, command in found.items() if lives(pid)}
 

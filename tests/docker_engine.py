@@ -19,12 +19,13 @@ import tarfile
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker import APIClient
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
 from swarmd import api
 from swarmd.clock import SystemClock
@@ -94,7 +95,7 @@ class Dockerd:
             if self._process is not None:
                 with contextlib.closing(self.client()) as client:
                     for each in client.containers(all=True):
-                        client.remove_container(each["Id"], force=True, v=True)
+                        _remove(client, each["Id"])
                 self.stop()
         finally:
             for process in (self._process, self._containerd, self._holder):
@@ -177,6 +178,15 @@ class Dockerd:
                     if mark in (entry / "cmdline").read_bytes():
                         found.append(int(entry.name))
         return found
+
+
+def _remove(client: APIClient, container: str) -> None:
+    """Remove it; another's removal of it that is under way, or was, will do."""
+    try:
+        client.remove_container(container, force=True, v=True)
+    except APIError as error:
+        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
 
 
 @contextlib.contextmanager

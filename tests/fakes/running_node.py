@@ -15,7 +15,7 @@ ROOT = str(Path(__file__).parent.parent.parent)
 QUICK = {"alive_seconds": 1.0, "alive_period_seconds": 0.1, "orphan_seconds": 1.0}
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> float:
+def eventually(condition: Callable[[], object], seconds: float = 30.0) -> float:
     """Wait until it holds; the seconds that took. Fails when it never does."""
     begun = time.monotonic()
     while not condition():
