@@ -20,10 +20,10 @@ def test_a_second_swarmd_on_a_state_directory_is_refused_and_the_first_goes_on(
     before = [node.worker_pid(name) for name in ("manager", "agent")]
     with RealNode(state_dir=node.state_dir) as second:
         status, line = second.refused()
-    assert ExitStatus.CANNOT_BOOT == status
-    assert f"{node.state_dir} is in use by another swarmd, pid {first.pid}" in line
-    assert before == [node.worker_pid(name) for name in ("manager", "agent")]
-    assert [] == node.tasks()  # and it still answers
+        assert ExitStatus.CANNOT_BOOT == status
+        assert f"{node.state_dir} is in use by another swarmd, pid {first.pid}" in line
+        assert before == [node.worker_pid(name) for name in ("manager", "agent")]
+        assert [] == node.tasks()  # and it still answers
 
 
 def test_a_control_socket_in_use_is_refused_and_its_owner_goes_on(node: RealNode) -> None:
