@@ -13,6 +13,7 @@ key file (data_key). With autolock that file is sealed (sealed_key) under the cl
 
     identity        who a node or a caller is, as its certificate says
     certificates    keys, requests and certificates; NodeCertificates, the three files of a node
+    reentry         a node whose certificate ran out asks again, and proves who it is
     root_ca         sign a request, cross-sign another root, digest
     external_ca     have a CFSSL server sign instead
     key_file        the node key on disk, with its headers, and its seal

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID, ObjectIdentifier
@@ -34,36 +34,11 @@ def new_request() -> tuple[bytes, bytes]:
     The subject is empty: who signs knows it better.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    return _request(key, _NO_NAME), key_pem(key)
+    return make_request(key, _NO_NAME), key_pem(key)
 
 
-def request_again(node_id: str, pem: bytes) -> bytes:
-    """A request (PEM) of a node whose certificate ran out: names it, signed with the key it had."""
-    key = serialization.load_pem_private_key(pem, password=None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
-    return _request(key, x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node_id)]))
-
-
-def named_in_request(csr: bytes) -> str:
-    """The node id that a request names; empty in a first one, and in what is no request."""
-    try:
-        found = x509.load_pem_x509_csr(csr).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
-        return ""
-    return str(found[0].value) if found else ""
-
-
-def same_key(csr: bytes, certificate_pem: bytes) -> bool:
-    """Whether the request is signed with the key that the certificate is for."""
-    try:
-        request = x509.load_pem_x509_csr(csr)
-        certified = x509.load_pem_x509_certificate(certificate_pem).public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return request.is_signature_valid and request.public_key() == certified
-
-
-def _request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, subject: x509.Name) -> bytes:
+def make_request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, subject: x509.Name) -> bytes:
+    """A request (PEM) to certify this key, signed with it."""
     request = x509.CertificateSigningRequestBuilder().subject_name(subject)
     return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 

@@ -223,6 +223,24 @@ async def test_a_node_that_was_off_too_long_gets_back_in_under_its_id(swarm, tmp
     assert 1 == len(swarm.store.view().nodes)
 
 
+async def test_it_does_so_too_when_it_never_received_the_renewal_that_it_asked_for(swarm, tmp_path):
+    worker = Worker(swarm, tmp_path, made=time.time() - 2 * DAY, life=DAY)
+    await worker.enter()
+    lost = swarm.certify("worker", WORKER, made=time.time() - 1.2 * DAY, life=DAY)
+
+    def renew(tx) -> None:
+        node = tx.nodes.copy("worker")
+        node.certificate.certificate = lost.certificate_pem
+        tx.nodes.update(node)
+
+    await swarm.store.update(renew)
+    token = swarm.cluster.root_ca.join_tokens.worker
+    found = await enroll(worker.config(token), worker.state_dir, CLOCK, CHANCE)
+    assert "worker" == found.identity.node_id
+    assert not found.expired(time.time())
+    assert 1 == len(swarm.store.view().nodes)
+
+
 async def test_a_certificate_that_runs_out_at_work_is_replaced_where_there_is_a_token(
     swarm, tmp_path
 ):

@@ -4,7 +4,7 @@
       ─▶ request and token to the manager ─▶ node id ─▶ asked how it fares ─▶ certificate, on disk
 
 A node whose certificate ran out while it was off goes the same way again. Its request names it, and
-is signed with the key that the managers certified: so it is the same node afterwards.
+is signed with a key that the cluster certified: so it is the same node afterwards.
 """
 
 import asyncio
@@ -37,10 +37,10 @@ from swarmd.security.certificates import (
     BadCertificateError,
     NodeCertificates,
     new_request,
-    request_again,
 )
 from swarmd.security.identity import MANAGER
 from swarmd.security.join_tokens import JoinToken
+from swarmd.security.reentry import FORMER_HEADER, request_again
 from swarmd.state_dir import StateDir
 
 log = get_logger(__name__)
@@ -68,6 +68,8 @@ class Request:
     key_pem: bytes = field(repr=False)
     token: str = field(default="", repr=False)
     availability: str = "active"
+    former: bytes = b""
+    """The certificate that ran out, of who had one."""
 
 
 async def enroll(
@@ -92,6 +94,11 @@ async def enroll(
     _check(certificates, before)
     await _save(certificates, state_dir)
     identity = certificates.identity
+    if before is not None and before.identity.node_id != identity.node_id:
+        log.warning(
+            "its cluster knew this node no more: it is another one now",
+            extra=fields(before=before.identity.node_id),
+        )
     log.info("joined", extra=fields(cluster=identity.cluster_id, node=identity.node_id))
     return certificates
 
@@ -102,8 +109,11 @@ async def issue(channel: aio.Channel, request: Request) -> str:
     message = api.IssueNodeCertificateRequest(
         csr=request.csr, token=request.token, availability=availability
     )
+    former = [(FORMER_HEADER, request.former)] if request.former else []
     try:
-        answer = await NodeCAStub(channel).IssueNodeCertificate(message, timeout=_RPC_SECONDS)
+        answer = await NodeCAStub(channel).IssueNodeCertificate(
+            message, timeout=_RPC_SECONDS, metadata=former
+        )
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from error
     return str(answer.node_id)
@@ -158,10 +168,11 @@ def _earlier(state_dir: StateDir) -> NodeCertificates | None:
 
 def _request(config: NodeConfig, before: NodeCertificates | None) -> Request:
     if before is None:
-        csr, key = new_request()
-    else:
-        csr, key = request_again(before.identity.node_id, before.key_pem), before.key_pem
-    return Request(csr, key, config.join_token, config.availability)
+        return Request(*new_request(), config.join_token, config.availability)
+    csr = request_again(before.identity.node_id, before.key_pem)
+    return Request(
+        csr, before.key_pem, config.join_token, config.availability, before.certificate_pem
+    )
 
 
 async def _persist(call: Callable[[], Awaitable[_T]], address: str, clock: Clock) -> _T:

@@ -1,6 +1,6 @@
 """The CA and NodeCA services: who asks for a certificate, and how the request fares."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -17,8 +17,8 @@ from swarmd.ids import new_id
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import caller
 from swarmd.security import join_tokens
-from swarmd.security.certificates import named_in_request, same_key
 from swarmd.security.identity import MANAGER
+from swarmd.security.reentry import FORMER_HEADER, is_proven, named_in_request
 from swarmd.store import Store, WriteTx, by
 from workers.manager.ca.requests import request_renewal
 from workers.manager.ca.signer import Signer
@@ -78,7 +78,7 @@ class CAServer(CAServicer, NodeCAServicer):
         if node_id := caller(context).node_id:
             node = await self._renew(node_id, request.csr)
         else:
-            node = await self._join(request)
+            node = await self._join(request, _former(context))
         return api.IssueNodeCertificateResponse(
             node_id=node.id, node_membership=node.spec.membership
         )
@@ -106,7 +106,7 @@ class CAServer(CAServicer, NodeCAServicer):
             log.warning("an unknown node wants to renew", extra=fields(node=node_id))
             raise error from None
 
-    async def _join(self, request: api.IssueNodeCertificateRequest) -> api.Node:
+    async def _join(self, request: api.IssueNodeCertificateRequest, former: bytes) -> api.Node:
         cluster = self._cluster()
         role = role_of(request.token, cluster.root_ca.join_tokens)
         if role == api.NodeRole.MANAGER:
@@ -114,7 +114,7 @@ class CAServer(CAServicer, NodeCAServicer):
                 "a manager cannot join: this cluster's store is one manager's own. Join with the"
                 " worker token"
             )
-        known = self._known(request.csr, role)
+        known = self._known(request.csr, role, former)
         if known is not None:
             log.info("a node gets back in", extra=fields(node=known.id))
             return await self._renew(known.id, request.csr)
@@ -123,17 +123,32 @@ class CAServer(CAServicer, NodeCAServicer):
         log.info("a node joins", extra=fields(node=node.id, role=api.NodeRole.Name(role)))
         return node
 
-    def _known(self, csr: bytes, role: api.NodeRole.ValueType) -> api.Node | None:
-        """The node that this request of a joining one names, and proves to come from.
+    def _known(self, csr: bytes, role: api.NodeRole.ValueType, former: bytes) -> api.Node | None:
+        """The node that this request names; None where it names none that is of this cluster.
 
-        Its certificate ran out, so TLS cannot prove it. The request is signed with the key of the
-        last certificate that it got; nobody else has that.
+        Raises FailedPreconditionError where it does not prove that it comes from there.
         """
         named = named_in_request(csr)
         node = self._store.view().nodes.get(named) if named else None
-        if node is None or node.role != role:
+        if node is None:
             return None
-        return node if same_key(csr, node.certificate.certificate) else None
+        if node.role != role:
+            word = api.NodeRole.Name(node.role).lower()
+            raise FailedPreconditionError(f"node {named} is a {word}: join with the {word} token")
+        root = self._cluster().root_ca
+        roots = root.ca_cert + root.root_rotation.ca_cert
+        if not is_proven(csr, node.certificate.certificate, former, roots):
+            raise FailedPreconditionError(
+                f"node {named} has had a newer certificate than this one. To join as another node,"
+                " `swarmd leave` first"
+            )
+        return node
+
+
+def _former(context: Any) -> bytes:
+    """The certificate that a node sends along which had one."""
+    sent: Mapping[str, bytes] = dict(context.invocation_metadata() or ())
+    return sent.get(FORMER_HEADER, b"")
 
 
 def _create_one(tx: WriteTx, nodes: Sequence[api.Node]) -> api.Node:

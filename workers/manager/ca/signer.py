@@ -53,7 +53,8 @@ class Signed:
         node = tx.nodes.copy(self.node_id)
         if node.certificate.csr != self.csr or node.certificate.status.state not in _TO_SIGN:
             return
-        node.certificate.certificate = self.certificate
+        if not self.failure:
+            node.certificate.certificate = self.certificate
         node.certificate.status.state = _State.FAILED if self.failure else _State.ISSUED
         node.certificate.status.err = self.failure
         tx.nodes.update(node)
