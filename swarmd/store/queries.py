@@ -105,6 +105,26 @@ def referenced_network(network_id: str) -> Query:
     return Exactly("network", network_id)
 
 
+def owner(object_id: str) -> Query:
+    """Pages of the journal that this service, or node, owns."""
+    return Exactly("owner", object_id)
+
+
+def attached_volume(volume_id: str) -> Query:
+    """Tasks that were given the volume."""
+    return Exactly("volume", volume_id)
+
+
+def group(value: str) -> Query:
+    """Volumes of that group."""
+    return Exactly("group", value)
+
+
+def driver(value: str) -> Query:
+    """Volumes of that driver."""
+    return Exactly("driver", value)
+
+
 def custom(index: str, value: str) -> Query:
     """Has this entry among its annotations' indices."""
     return Exactly("custom", custom_key(index, value))

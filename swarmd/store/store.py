@@ -10,7 +10,8 @@ there are, the more share one write to the disk.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
@@ -20,10 +21,11 @@ from google.protobuf.message import DecodeError
 from swarmd import api
 from swarmd.api import times
 from swarmd.clock import Clock
-from swarmd.errors import SwarmError, UnavailableError
+from swarmd.errors import NotLeaderError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
-from swarmd.store.backend import Backend, Lease, Loaded, corrupt
-from swarmd.store.tables import KIND_BY_NAME, KINDS, Table
+from swarmd.store.backend import Backend, Behind, Change, Lease, Loaded, Row, corrupt
+from swarmd.store.events import AnyChange, Created, Deleted, Updated
+from swarmd.store.tables import ALL_KINDS, KIND_BY_NAME, Table
 from swarmd.store.transaction import MAX_BYTES, ReadTx, WriteTx
 from swarmd.store.watch import History, Select, Transaction, Watcher, Watchers
 
@@ -111,7 +113,7 @@ class Store:
     def __init__(self, backend: Backend, clock: Clock) -> None:
         self._backend = backend
         self._clock = clock
-        self._tables: dict[str, Table[Any]] = {kind.name: Table(kind) for kind in KINDS}
+        self._tables: dict[str, Table[Any]] = {kind.name: Table(kind) for kind in ALL_KINDS}
         self._view = ReadTx(self._tables)
         self._version = 0
         self._history = History()
@@ -119,6 +121,10 @@ class Store:
         self._queue: deque[_Call[Any]] = deque()
         self._queued = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._writable = backend.lease.held  # the only manager writes from the start
+        self._reached = asyncio.Event()  # set with each version that came from another manager
+        self._idle = asyncio.Event()  # no commit is under way
+        self._idle.set()
 
     @property
     def version(self) -> int:
@@ -159,6 +165,78 @@ class Store:
             writer.cancel()
             self._watchers.close()
             await self._backend.close()
+
+    @asynccontextmanager
+    async def lead(self) -> AsyncIterator[None]:
+        """Follow the leader until the lease is ours and all that it wrote is here; then write.
+
+        At the end of the block the store takes no more changes, unless it has one manager alone.
+        """
+        async with asyncio.TaskGroup() as group:
+            follower = group.create_task(self._follow(), name="store follower")
+            async with self.lease.hold():
+                await self._catch_up()
+                follower.cancel()
+                await asyncio.wait([follower])
+                alone, self._writable = self._writable, True
+                try:
+                    yield
+                finally:
+                    self._writable = alone
+                    await self._idle.wait()
+
+    async def _catch_up(self) -> None:
+        newest = await self._backend.newest()
+        while self._version < newest:
+            self._reached.clear()
+            await self._reached.wait()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async for change in self._backend.follow():
+                    self._take(change)
+            except Behind:
+                message = "too far behind to follow: loading everything again"
+                log.warning(message, extra=fields(version=self._version))
+                self._replace(await self._backend.load())
+
+    def _take(self, change: Change) -> None:
+        """Another manager's transaction: durable already, so it is visible at once."""
+        events = [event for event in map(self._take_row, change.rows) if event is not None]
+        size = sum(len(row.data or b"") for row in change.rows)
+        self._version = change.version
+        transaction = Transaction(change.version, events, size)
+        self._history.add(transaction)
+        self._watchers.publish(transaction)
+        self._reached.set()
+
+    def _take_row(self, row: Row) -> AnyChange | None:
+        table = self._tables[row.kind]
+        old = table.objects.get(row.id)
+        if row.data is not None:
+            one = self._object(row)
+            table.put(one)
+            return Created(one) if old is None else Updated(one, old)
+        if old is None:
+            return None  # made and deleted in one commit of its leader
+        table.remove(row.id)
+        return Deleted(old)
+
+    def _replace(self, loaded: Loaded) -> None:
+        """Everything as it is now, as one transaction from what this manager had."""
+        there = {(row.kind, row.id): row for row in loaded.rows}
+        rows = [
+            Row(kind, object_id, loaded.version, None)
+            for kind, table in self._tables.items()
+            for object_id in table.objects
+            if (kind, object_id) not in there
+        ]
+        for row in there.values():
+            old = self._tables[row.kind].objects.get(row.id)
+            if old is None or old.meta.version.index != row.version:
+                rows.append(row)
+        self._take(Change(loaded.version, rows))
 
     def view(self) -> ReadTx:
         """What is committed: consistent until the caller's next await."""
@@ -205,6 +283,8 @@ class Store:
         if self._writer is None or self._writer.done():
             message = "the store is closed"
             raise UnavailableError(message)
+        if not self._writable:
+            raise NotLeaderError
         call = _Call(changes, asyncio.get_running_loop().create_future())
         self._queue.append(call)
         self._queued.set()
@@ -246,6 +326,7 @@ class Store:
 
     async def _commit(self, group: _Group) -> None:
         if group.transactions:
+            self._idle.clear()
             try:
                 await self._backend.commit(group.version, list(group.tx.rows.values()))
             except Exception as error:
@@ -258,6 +339,8 @@ class Store:
                 )
                 group.fail(error)
                 return
+            finally:
+                self._idle.set()
             self._apply(group)
         group.settle()
 
@@ -275,13 +358,19 @@ class Store:
     def _fill(self, loaded: Loaded) -> None:
         objects: dict[str, list[Any]] = {name: [] for name in self._tables}
         for row in loaded.rows:
-            try:
-                one = KIND_BY_NAME[row.kind].message.FromString(row.data)
-            except (DecodeError, KeyError) as error:
-                reason = f"{row.kind} {row.id} cannot be read"
-                raise corrupt(self._backend.place, reason) from error
-            if one.id != row.id or row.version > loaded.version:
+            one = self._object(row)
+            if row.version > loaded.version:
                 raise corrupt(self._backend.place, f"{row.kind} {row.id} does not belong there")
             objects[row.kind].append(one)
         for name, table in self._tables.items():
             table.fill(objects[name])
+
+    def _object(self, row: Row) -> Any:
+        try:
+            one = KIND_BY_NAME[row.kind].message.FromString(row.data)
+        except (DecodeError, KeyError) as error:
+            reason = f"{row.kind} {row.id} cannot be read"
+            raise corrupt(self._backend.place, reason) from error
+        if one.id != row.id:
+            raise corrupt(self._backend.place, f"{row.kind} {row.id} does not belong there")
+        return one

@@ -12,13 +12,15 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from sortedcontainers import SortedList
 
 from swarmd import api
+from swarmd.api.protos.governor_pb2 import Breaker
+from swarmd.api.protos.journal_pb2 import JournalPage
 
 Key = str | int | tuple[str, int]
 Keys = tuple[Key, ...]
 
 
 class StoreObject(Protocol):
-    """What the ten kinds of object have in common."""
+    """What all kinds of object have in common."""
 
     id: str
 
@@ -84,6 +86,11 @@ def _configs(spec: api.TaskSpec) -> Keys:
     return tuple(reference.config_id for reference in references) if references else ()
 
 
+def _volumes(task: api.Task) -> Keys:
+    attachments = task.volumes
+    return tuple(attachment.id for attachment in attachments) if attachments else ()
+
+
 def _hostname(node: api.Node) -> Keys:
     return (node.description.hostname.lower(),) if node.HasField("description") else ()
 
@@ -91,6 +98,12 @@ def _hostname(node: api.Node) -> Keys:
 def _resource_name(resource: api.Resource) -> Keys:
     name = resource.annotations.name.lower()
     return (f"{resource.kind}\0{name}",) if name else ()
+
+
+def _nodes_of_page(page: JournalPage) -> Keys:
+    entries = {entry.node_id for entry in page.entries}
+    entries |= {task.node_id for entry in page.entries for task in entry.tasks}
+    return tuple(sorted(entries - {""}))
 
 
 _BY_SPEC: Final[Mapping[str, Callable[[Any], Keys]]] = {
@@ -113,6 +126,12 @@ _TASK_INDEXES: Final[Mapping[str, Callable[[api.Task], Keys]]] = {
     "network": lambda task: _networks(task.spec.networks),
     "secret": lambda task: _secrets(task.spec),
     "config": lambda task: _configs(task.spec),
+    "volume": _volumes,
+}
+_VOLUME_INDEXES: Final[Mapping[str, Callable[[api.Volume], Keys]]] = {
+    **_BY_SPEC,
+    "group": lambda volume: (volume.spec.group,),
+    "driver": lambda volume: (volume.spec.driver.name,),
 }
 _SERVICE_INDEXES: Final[Mapping[str, Callable[[api.Service], Keys]]] = {
     **_BY_SPEC,
@@ -132,6 +151,10 @@ _RESOURCE_INDEXES: Final[Mapping[str, Callable[[api.Resource], Keys]]] = {
     "kind": lambda resource: (resource.kind,),
     "kind_and_name": _resource_name,
 }
+_JOURNAL_INDEXES: Final[Mapping[str, Callable[[JournalPage], Keys]]] = {
+    "owner": lambda page: (page.owner_id,),
+    "node": _nodes_of_page,
+}
 
 KINDS: Final[tuple[Kind[Any], ...]] = (
     Kind("cluster", "clusters", api.Cluster, _BY_SPEC),
@@ -143,9 +166,15 @@ KINDS: Final[tuple[Kind[Any], ...]] = (
     Kind("config", "configs", api.Config, _BY_SPEC),
     Kind("extension", "extensions", api.Extension, _BY_ANNOTATIONS),
     Kind("resource", "resources", api.Resource, _RESOURCE_INDEXES, unique="kind_and_name"),
-    Kind("volume", "volumes", api.Volume, _BY_SPEC),
+    Kind("volume", "volumes", api.Volume, _VOLUME_INDEXES),
 )
-KIND_BY_NAME: Final[Mapping[str, Kind[Any]]] = {kind.name: kind for kind in KINDS}
+# Kinds of our own: SwarmKit's clients do not see them, in Watch or in a snapshot.
+OWN_KINDS: Final[tuple[Kind[Any], ...]] = (
+    Kind("breaker", "breakers", Breaker, {}, unique=None),
+    Kind("journal page", "journal", JournalPage, _JOURNAL_INDEXES, unique=None),
+)
+ALL_KINDS: Final = (*KINDS, *OWN_KINDS)
+KIND_BY_NAME: Final[Mapping[str, Kind[Any]]] = {kind.name: kind for kind in ALL_KINDS}
 _WITH_PREFIXES: Final = frozenset({"name", "custom"})  # those that are searched by prefix too
 
 

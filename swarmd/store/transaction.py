@@ -10,6 +10,8 @@ from types import CoroutineType
 from typing import Any, Final, Generic, TypeVar
 
 from swarmd import api
+from swarmd.api.protos.governor_pb2 import Breaker
+from swarmd.api.protos.journal_pb2 import JournalPage
 from swarmd.errors import (
     AlreadyExistsError,
     NameConflictError,
@@ -176,6 +178,8 @@ class ReadTx:
     extensions: ReadTable[api.Extension]
     resources: ReadTable[api.Resource]
     volumes: ReadTable[api.Volume]
+    breakers: ReadTable[Breaker]
+    journal: ReadTable[JournalPage]
 
     def __init__(self, tables: Mapping[str, Table[Any]]) -> None:
         for table in tables.values():
@@ -198,6 +202,8 @@ class WriteTx(ReadTx):
     extensions: WriteTable[api.Extension]
     resources: WriteTable[api.Resource]
     volumes: WriteTable[api.Volume]
+    breakers: WriteTable[Breaker]
+    journal: WriteTable[JournalPage]
 
     def __init__(self, tables: Mapping[str, Table[Any]], now: api.Meta) -> None:
         super().__init__(tables)

@@ -7,10 +7,10 @@ is: the update that made it, and the restart that did, with its delay.
 from typing import Final
 
 from swarmd import api
-from swarmd.api import services, times
+from swarmd.api import labels, services, times
 from swarmd.store import WriteTx
 
-UPDATE_LABEL: Final = "swarmd.update"  # the spec version that the update brings
+UPDATE_LABEL: Final = labels.UPDATE
 CREATED: Final = "created"
 
 

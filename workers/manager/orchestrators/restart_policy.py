@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from swarmd import api
-from swarmd.api import defaults, nodes, services, tasks, times
+from swarmd.api import defaults, labels, nodes, services, tasks, times
 from swarmd.backoff import Backoff
 from workers.manager.orchestrators import slots
 
@@ -22,9 +22,9 @@ CEILING_SECONDS: Final = 300.0
 FLOOR_SECONDS: Final = 1.0  # what a delay of nothing doubles from
 WELL_SECONDS: Final = 60.0  # who runs that long, and longer than it waited, ran well
 
-ATTEMPT_LABEL: Final = "swarmd.restart.attempt"
-FAILURES_LABEL: Final = "swarmd.restart.failures"
-DELAY_LABEL: Final = "swarmd.restart.delay"
+ATTEMPT_LABEL: Final = labels.RESTART_ATTEMPT
+FAILURES_LABEL: Final = labels.RESTART_FAILURES
+DELAY_LABEL: Final = labels.RESTART_DELAY
 
 _Condition = api.RestartPolicy.RestartCondition
 _FAILED: Final = frozenset({api.TaskState.FAILED, api.TaskState.REJECTED})
