@@ -4,15 +4,18 @@
 # source: swarmd/api/protos/explain.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "swarmd/api/protos/explain.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'swarmd/api/protos/explain.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -22,49 +25,41 @@ _sym_db = _symbol_database.Default()
 from swarmd.api.protos import plugin_pb2 as swarmd_dot_api_dot_protos_dot_plugin__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1fswarmd/api/protos/explain.proto\x12\tswarmd.v1\x1a\x1eswarmd/api/protos/plugin.proto"?\n\rFilterVerdict\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x0e\n\x06passes\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t"i\n\x0bNodeVerdict\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x0c\n\x04\x66its\x18\x03 \x01(\x08\x12)\n\x07\x66ilters\x18\x04 \x03(\x0b\x32\x18.swarmd.v1.FilterVerdict"\xb1\x01\n\tPlacement\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61like\x18\x02 \x01(\r\x12\x14\n\x0cspec_version\x18\x03 \x01(\x04\x12\x0c\n\x04said\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12%\n\x05nodes\x18\x06 \x03(\x0b\x32\x16.swarmd.v1.NodeVerdict\x12\x12\n\nnode_count\x18\x07 \x01(\r\x12\x15\n\rfitting_count\x18\x08 \x01(\r"8\n\x12\x45xplainTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\tmax_nodes\x18\x02 \x01(\r"M\n\x13\x45xplainTaskResponse\x12\'\n\tplacement\x18\x01 \x01(\x0b\x32\x14.swarmd.v1.Placement\x12\r\n\x05waits\x18\x02 \x01(\x08">\n\x15\x45xplainServiceRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x11\n\tmax_nodes\x18\x02 \x01(\r"\xb6\x01\n\x16\x45xplainServiceResponse\x12\x37\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\'.swarmd.v1.ExplainServiceResponse.Count\x12%\n\x07waiting\x18\x02 \x03(\x0b\x32\x14.swarmd.v1.Placement\x1a<\n\x05\x43ount\x12\r\n\x05state\x18\x01 \x01(\x05\x12\x15\n\rdesired_state\x18\x02 \x01(\x05\x12\r\n\x05\x63ount\x18\x03 \x01(\r"%\n\x12\x45xplainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t"\xec\x02\n\x13\x45xplainNodeResponse\x12\x0e\n\x06\x63losed\x18\x01 \x01(\t\x12\x11\n\tnano_cpus\x18\x02 \x01(\x03\x12\x16\n\x0e\x66ree_nano_cpus\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x12\x19\n\x11\x66ree_memory_bytes\x18\x05 \x01(\x03\x12\r\n\x05tasks\x18\x06 \x01(\r\x12\x34\n\x06shares\x18\x07 \x03(\x0b\x32$.swarmd.v1.ExplainNodeResponse.Share\x12\x12\n\nhost_ports\x18\x08 \x03(\t\x12%\n\x07waiting\x18\t \x03(\x0b\x32\x14.swarmd.v1.Placement\x1ai\n\x05Share\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x14\n\x0cservice_name\x18\x02 \x01(\t\x12\r\n\x05tasks\x18\x03 \x01(\r\x12\x11\n\tnano_cpus\x18\x04 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\x32\xbb\x02\n\x07\x45xplain\x12\x61\n\x0b\x45xplainTask\x12\x1d.swarmd.v1.ExplainTaskRequest\x1a\x1e.swarmd.v1.ExplainTaskResponse"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12j\n\x0e\x45xplainService\x12 .swarmd.v1.ExplainServiceRequest\x1a!.swarmd.v1.ExplainServiceResponse"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12\x61\n\x0b\x45xplainNode\x12\x1d.swarmd.v1.ExplainNodeRequest\x1a\x1e.swarmd.v1.ExplainNodeResponse"\x13\xda\xe4\x19\x0f\n\rswarm-managerb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fswarmd/api/protos/explain.proto\x12\tswarmd.v1\x1a\x1eswarmd/api/protos/plugin.proto\"?\n\rFilterVerdict\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x0e\n\x06passes\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"i\n\x0bNodeVerdict\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x0c\n\x04\x66its\x18\x03 \x01(\x08\x12)\n\x07\x66ilters\x18\x04 \x03(\x0b\x32\x18.swarmd.v1.FilterVerdict\"\xb1\x01\n\tPlacement\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61like\x18\x02 \x01(\r\x12\x14\n\x0cspec_version\x18\x03 \x01(\x04\x12\x0c\n\x04said\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12%\n\x05nodes\x18\x06 \x03(\x0b\x32\x16.swarmd.v1.NodeVerdict\x12\x12\n\nnode_count\x18\x07 \x01(\r\x12\x15\n\rfitting_count\x18\x08 \x01(\r\"8\n\x12\x45xplainTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\tmax_nodes\x18\x02 \x01(\r\"M\n\x13\x45xplainTaskResponse\x12\'\n\tplacement\x18\x01 \x01(\x0b\x32\x14.swarmd.v1.Placement\x12\r\n\x05waits\x18\x02 \x01(\x08\">\n\x15\x45xplainServiceRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x11\n\tmax_nodes\x18\x02 \x01(\r\"\xb6\x01\n\x16\x45xplainServiceResponse\x12\x37\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\'.swarmd.v1.ExplainServiceResponse.Count\x12%\n\x07waiting\x18\x02 \x03(\x0b\x32\x14.swarmd.v1.Placement\x1a<\n\x05\x43ount\x12\r\n\x05state\x18\x01 \x01(\x05\x12\x15\n\rdesired_state\x18\x02 \x01(\x05\x12\r\n\x05\x63ount\x18\x03 \x01(\r\"%\n\x12\x45xplainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"\xec\x02\n\x13\x45xplainNodeResponse\x12\x0e\n\x06\x63losed\x18\x01 \x01(\t\x12\x11\n\tnano_cpus\x18\x02 \x01(\x03\x12\x16\n\x0e\x66ree_nano_cpus\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x12\x19\n\x11\x66ree_memory_bytes\x18\x05 \x01(\x03\x12\r\n\x05tasks\x18\x06 \x01(\r\x12\x34\n\x06shares\x18\x07 \x03(\x0b\x32$.swarmd.v1.ExplainNodeResponse.Share\x12\x12\n\nhost_ports\x18\x08 \x03(\t\x12%\n\x07waiting\x18\t \x03(\x0b\x32\x14.swarmd.v1.Placement\x1ai\n\x05Share\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x14\n\x0cservice_name\x18\x02 \x01(\t\x12\r\n\x05tasks\x18\x03 \x01(\r\x12\x11\n\tnano_cpus\x18\x04 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\x32\xbb\x02\n\x07\x45xplain\x12\x61\n\x0b\x45xplainTask\x12\x1d.swarmd.v1.ExplainTaskRequest\x1a\x1e.swarmd.v1.ExplainTaskResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12j\n\x0e\x45xplainService\x12 .swarmd.v1.ExplainServiceRequest\x1a!.swarmd.v1.ExplainServiceResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12\x61\n\x0b\x45xplainNode\x12\x1d.swarmd.v1.ExplainNodeRequest\x1a\x1e.swarmd.v1.ExplainNodeResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-managerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "swarmd.api.protos.explain_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swarmd.api.protos.explain_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_EXPLAIN"].methods_by_name["ExplainTask"]._loaded_options = None
-    _globals["_EXPLAIN"].methods_by_name[
-        "ExplainTask"
-    ]._serialized_options = b"\332\344\031\017\n\rswarm-manager"
-    _globals["_EXPLAIN"].methods_by_name["ExplainService"]._loaded_options = None
-    _globals["_EXPLAIN"].methods_by_name[
-        "ExplainService"
-    ]._serialized_options = b"\332\344\031\017\n\rswarm-manager"
-    _globals["_EXPLAIN"].methods_by_name["ExplainNode"]._loaded_options = None
-    _globals["_EXPLAIN"].methods_by_name[
-        "ExplainNode"
-    ]._serialized_options = b"\332\344\031\017\n\rswarm-manager"
-    _globals["_FILTERVERDICT"]._serialized_start = 78
-    _globals["_FILTERVERDICT"]._serialized_end = 141
-    _globals["_NODEVERDICT"]._serialized_start = 143
-    _globals["_NODEVERDICT"]._serialized_end = 248
-    _globals["_PLACEMENT"]._serialized_start = 251
-    _globals["_PLACEMENT"]._serialized_end = 428
-    _globals["_EXPLAINTASKREQUEST"]._serialized_start = 430
-    _globals["_EXPLAINTASKREQUEST"]._serialized_end = 486
-    _globals["_EXPLAINTASKRESPONSE"]._serialized_start = 488
-    _globals["_EXPLAINTASKRESPONSE"]._serialized_end = 565
-    _globals["_EXPLAINSERVICEREQUEST"]._serialized_start = 567
-    _globals["_EXPLAINSERVICEREQUEST"]._serialized_end = 629
-    _globals["_EXPLAINSERVICERESPONSE"]._serialized_start = 632
-    _globals["_EXPLAINSERVICERESPONSE"]._serialized_end = 814
-    _globals["_EXPLAINSERVICERESPONSE_COUNT"]._serialized_start = 754
-    _globals["_EXPLAINSERVICERESPONSE_COUNT"]._serialized_end = 814
-    _globals["_EXPLAINNODEREQUEST"]._serialized_start = 816
-    _globals["_EXPLAINNODEREQUEST"]._serialized_end = 853
-    _globals["_EXPLAINNODERESPONSE"]._serialized_start = 856
-    _globals["_EXPLAINNODERESPONSE"]._serialized_end = 1220
-    _globals["_EXPLAINNODERESPONSE_SHARE"]._serialized_start = 1115
-    _globals["_EXPLAINNODERESPONSE_SHARE"]._serialized_end = 1220
-    _globals["_EXPLAIN"]._serialized_start = 1223
-    _globals["_EXPLAIN"]._serialized_end = 1538
+  DESCRIPTOR._loaded_options = None
+  _globals['_EXPLAIN'].methods_by_name['ExplainTask']._loaded_options = None
+  _globals['_EXPLAIN'].methods_by_name['ExplainTask']._serialized_options = b'\332\344\031\017\n\rswarm-manager'
+  _globals['_EXPLAIN'].methods_by_name['ExplainService']._loaded_options = None
+  _globals['_EXPLAIN'].methods_by_name['ExplainService']._serialized_options = b'\332\344\031\017\n\rswarm-manager'
+  _globals['_EXPLAIN'].methods_by_name['ExplainNode']._loaded_options = None
+  _globals['_EXPLAIN'].methods_by_name['ExplainNode']._serialized_options = b'\332\344\031\017\n\rswarm-manager'
+  _globals['_FILTERVERDICT']._serialized_start=78
+  _globals['_FILTERVERDICT']._serialized_end=141
+  _globals['_NODEVERDICT']._serialized_start=143
+  _globals['_NODEVERDICT']._serialized_end=248
+  _globals['_PLACEMENT']._serialized_start=251
+  _globals['_PLACEMENT']._serialized_end=428
+  _globals['_EXPLAINTASKREQUEST']._serialized_start=430
+  _globals['_EXPLAINTASKREQUEST']._serialized_end=486
+  _globals['_EXPLAINTASKRESPONSE']._serialized_start=488
+  _globals['_EXPLAINTASKRESPONSE']._serialized_end=565
+  _globals['_EXPLAINSERVICEREQUEST']._serialized_start=567
+  _globals['_EXPLAINSERVICEREQUEST']._serialized_end=629
+  _globals['_EXPLAINSERVICERESPONSE']._serialized_start=632
+  _globals['_EXPLAINSERVICERESPONSE']._serialized_end=814
+  _globals['_EXPLAINSERVICERESPONSE_COUNT']._serialized_start=754
+  _globals['_EXPLAINSERVICERESPONSE_COUNT']._serialized_end=814
+  _globals['_EXPLAINNODEREQUEST']._serialized_start=816
+  _globals['_EXPLAINNODEREQUEST']._serialized_end=853
+  _globals['_EXPLAINNODERESPONSE']._serialized_start=856
+  _globals['_EXPLAINNODERESPONSE']._serialized_end=1220
+  _globals['_EXPLAINNODERESPONSE_SHARE']._serialized_start=1115
+  _globals['_EXPLAINNODERESPONSE_SHARE']._serialized_end=1220
+  _globals['_EXPLAIN']._serialized_start=1223
+  _globals['_EXPLAIN']._serialized_end=1538
 # @@protoc_insertion_point(module_scope)

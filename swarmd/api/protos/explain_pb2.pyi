@@ -39,9 +39,7 @@ class FilterVerdict(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal[
-        "detail", b"detail", "filter", b"filter", "passes", b"passes"
-    ]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "filter", b"filter", "passes", b"passes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -72,9 +70,7 @@ class NodeVerdict(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal[
-        "filters", b"filters", "fits", b"fits", "hostname", b"hostname", "node_id", b"node_id"
-    ]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters", "fits", b"fits", "hostname", b"hostname", "node_id", b"node_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -122,24 +118,7 @@ class Placement(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal[
-        "alike",
-        b"alike",
-        "fitting_count",
-        b"fitting_count",
-        "node_count",
-        b"node_count",
-        "nodes",
-        b"nodes",
-        "reason",
-        b"reason",
-        "said",
-        b"said",
-        "spec_version",
-        b"spec_version",
-        "task_id",
-        b"task_id",
-    ]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alike", b"alike", "fitting_count", b"fitting_count", "node_count", b"node_count", "nodes", b"nodes", "reason", b"reason", "said", b"said", "spec_version", b"spec_version", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,9 +141,7 @@ class ExplainTaskRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal[
-        "max_nodes", b"max_nodes", "task_id", b"task_id"
-    ]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_nodes", b"max_nodes", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -210,9 +187,7 @@ class ExplainServiceRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal[
-        "max_nodes", b"max_nodes", "service_id", b"service_id"
-    ]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_nodes", b"max_nodes", "service_id", b"service_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -242,18 +217,14 @@ class ExplainServiceResponse(_message.Message):
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal[
-            "count", b"count", "desired_state", b"desired_state", "state", b"state"
-        ]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "desired_state", b"desired_state", "state", b"state"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     COUNTS_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def counts(
-        self,
-    ) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainServiceResponse.Count]: ...
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainServiceResponse.Count]: ...
     @_builtins.property
     def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___Placement]:
         """The kinds of tasks that wait, those with most tasks first; at most ten."""
@@ -320,18 +291,7 @@ class ExplainNodeResponse(_message.Message):
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal[
-            "memory_bytes",
-            b"memory_bytes",
-            "nano_cpus",
-            b"nano_cpus",
-            "service_id",
-            b"service_id",
-            "service_name",
-            b"service_name",
-            "tasks",
-            b"tasks",
-        ]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["memory_bytes", b"memory_bytes", "nano_cpus", b"nano_cpus", "service_id", b"service_id", "service_name", b"service_name", "tasks", b"tasks"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,9 +312,7 @@ class ExplainNodeResponse(_message.Message):
     free_memory_bytes: _builtins.int
     tasks: _builtins.int
     @_builtins.property
-    def shares(
-        self,
-    ) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainNodeResponse.Share]:
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainNodeResponse.Share]:
         """By service, the largest number of tasks first; at most a hundred."""
 
     @_builtins.property
@@ -380,26 +338,7 @@ class ExplainNodeResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal[
-        "closed",
-        b"closed",
-        "free_memory_bytes",
-        b"free_memory_bytes",
-        "free_nano_cpus",
-        b"free_nano_cpus",
-        "host_ports",
-        b"host_ports",
-        "memory_bytes",
-        b"memory_bytes",
-        "nano_cpus",
-        b"nano_cpus",
-        "shares",
-        b"shares",
-        "tasks",
-        b"tasks",
-        "waiting",
-        b"waiting",
-    ]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "free_memory_bytes", b"free_memory_bytes", "free_nano_cpus", b"free_nano_cpus", "host_ports", b"host_ports", "memory_bytes", b"memory_bytes", "nano_cpus", b"nano_cpus", "shares", b"shares", "tasks", b"tasks", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

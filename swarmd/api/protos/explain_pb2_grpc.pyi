@@ -19,6 +19,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -30,33 +31,21 @@ class ExplainStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ExplainAsyncStub: ...
-    ExplainTask: _grpc.UnaryUnaryMultiCallable[
-        _explain_pb2.ExplainTaskRequest, _explain_pb2.ExplainTaskResponse
-    ]
+    ExplainTask: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.ExplainTaskResponse]
     """What the filters say of a task's spec on each node. NOT_FOUND for an unknown task."""
-    ExplainService: _grpc.UnaryUnaryMultiCallable[
-        _explain_pb2.ExplainServiceRequest, _explain_pb2.ExplainServiceResponse
-    ]
+    ExplainService: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ExplainServiceResponse]
     """The tasks of a service, counted, and what keeps those that wait. NOT_FOUND for an unknown one."""
-    ExplainNode: _grpc.UnaryUnaryMultiCallable[
-        _explain_pb2.ExplainNodeRequest, _explain_pb2.ExplainNodeResponse
-    ]
+    ExplainNode: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainNodeRequest, _explain_pb2.ExplainNodeResponse]
     """What a node has, and what is free there. NOT_FOUND for an unknown one."""
 
 @_typing.type_check_only
 class ExplainAsyncStub(ExplainStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ExplainTask: _aio.UnaryUnaryMultiCallable[
-        _explain_pb2.ExplainTaskRequest, _explain_pb2.ExplainTaskResponse
-    ]  # type: ignore[assignment]
+    ExplainTask: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.ExplainTaskResponse]  # type: ignore[assignment]
     """What the filters say of a task's spec on each node. NOT_FOUND for an unknown task."""
-    ExplainService: _aio.UnaryUnaryMultiCallable[
-        _explain_pb2.ExplainServiceRequest, _explain_pb2.ExplainServiceResponse
-    ]  # type: ignore[assignment]
+    ExplainService: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ExplainServiceResponse]  # type: ignore[assignment]
     """The tasks of a service, counted, and what keeps those that wait. NOT_FOUND for an unknown one."""
-    ExplainNode: _aio.UnaryUnaryMultiCallable[
-        _explain_pb2.ExplainNodeRequest, _explain_pb2.ExplainNodeResponse
-    ]  # type: ignore[assignment]
+    ExplainNode: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainNodeRequest, _explain_pb2.ExplainNodeResponse]  # type: ignore[assignment]
     """What a node has, and what is free there. NOT_FOUND for an unknown one."""
 
 class ExplainServicer(metaclass=_abc_1.ABCMeta):
@@ -65,9 +54,7 @@ class ExplainServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _explain_pb2.ExplainTaskRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _explain_pb2.ExplainTaskResponse, _abc.Awaitable[_explain_pb2.ExplainTaskResponse]
-    ]:
+    ) -> _typing.Union[_explain_pb2.ExplainTaskResponse, _abc.Awaitable[_explain_pb2.ExplainTaskResponse]]:
         """What the filters say of a task's spec on each node. NOT_FOUND for an unknown task."""
 
     @_abc_1.abstractmethod
@@ -75,9 +62,7 @@ class ExplainServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _explain_pb2.ExplainServiceRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _explain_pb2.ExplainServiceResponse, _abc.Awaitable[_explain_pb2.ExplainServiceResponse]
-    ]:
+    ) -> _typing.Union[_explain_pb2.ExplainServiceResponse, _abc.Awaitable[_explain_pb2.ExplainServiceResponse]]:
         """The tasks of a service, counted, and what keeps those that wait. NOT_FOUND for an unknown one."""
 
     @_abc_1.abstractmethod
@@ -85,11 +70,7 @@ class ExplainServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _explain_pb2.ExplainNodeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _explain_pb2.ExplainNodeResponse, _abc.Awaitable[_explain_pb2.ExplainNodeResponse]
-    ]:
+    ) -> _typing.Union[_explain_pb2.ExplainNodeResponse, _abc.Awaitable[_explain_pb2.ExplainNodeResponse]]:
         """What a node has, and what is free there. NOT_FOUND for an unknown one."""
 
-def add_ExplainServicer_to_server(
-    servicer: ExplainServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_ExplainServicer_to_server(servicer: ExplainServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

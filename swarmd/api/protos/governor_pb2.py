@@ -4,15 +4,18 @@
 # source: swarmd/api/protos/governor.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "swarmd/api/protos/governor.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'swarmd/api/protos/governor.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -24,35 +27,29 @@ from swarmd.api.protos import objects_pb2 as swarmd_dot_api_dot_protos_dot_objec
 from swarmd.api.protos import plugin_pb2 as swarmd_dot_api_dot_protos_dot_plugin__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n swarmd/api/protos/governor.proto\x12\tswarmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fswarmd/api/protos/objects.proto\x1a\x1eswarmd/api/protos/plugin.proto"\x88\x03\n\x07\x42reaker\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x04meta\x18\x02 \x01(\x0b\x32\x18.docker.swarmkit.v1.Meta\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.swarmd.v1.Breaker.State\x12\x14\n\x0cspec_version\x18\x04 \x01(\x04\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x06 \x01(\r\x12\r\n\x05slots\x18\x07 \x01(\r\x12\r\n\x05nodes\x18\x08 \x01(\r\x12\x14\n\x0ctimes_opened\x18\t \x01(\r\x12-\n\topened_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07next_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rprobe_task_id\x18\x0c \x01(\t\x12\x15\n\rproof_seconds\x18\r \x01(\x01"*\n\x05State\x12\n\n\x06\x43LOSED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0b\n\x07PROBING\x10\x02"*\n\x13ListBreakersRequest\x12\x13\n\x0bservice_ids\x18\x01 \x03(\t"<\n\x14ListBreakersResponse\x12$\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x12.swarmd.v1.Breaker"*\n\x14ResumeServiceRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t":\n\x15ResumeServiceResponse\x12\x10\n\x08was_held\x18\x01 \x01(\x08\x12\x0f\n\x07started\x18\x02 \x01(\r2\xd9\x01\n\x08Governor\x12\x64\n\x0cListBreakers\x12\x1e.swarmd.v1.ListBreakersRequest\x1a\x1f.swarmd.v1.ListBreakersResponse"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12g\n\rResumeService\x12\x1f.swarmd.v1.ResumeServiceRequest\x1a .swarmd.v1.ResumeServiceResponse"\x13\xda\xe4\x19\x0f\n\rswarm-managerb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n swarmd/api/protos/governor.proto\x12\tswarmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fswarmd/api/protos/objects.proto\x1a\x1eswarmd/api/protos/plugin.proto\"\x88\x03\n\x07\x42reaker\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x04meta\x18\x02 \x01(\x0b\x32\x18.docker.swarmkit.v1.Meta\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.swarmd.v1.Breaker.State\x12\x14\n\x0cspec_version\x18\x04 \x01(\x04\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x06 \x01(\r\x12\r\n\x05slots\x18\x07 \x01(\r\x12\r\n\x05nodes\x18\x08 \x01(\r\x12\x14\n\x0ctimes_opened\x18\t \x01(\r\x12-\n\topened_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07next_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rprobe_task_id\x18\x0c \x01(\t\x12\x15\n\rproof_seconds\x18\r \x01(\x01\"*\n\x05State\x12\n\n\x06\x43LOSED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0b\n\x07PROBING\x10\x02\"*\n\x13ListBreakersRequest\x12\x13\n\x0bservice_ids\x18\x01 \x03(\t\"<\n\x14ListBreakersResponse\x12$\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x12.swarmd.v1.Breaker\"*\n\x14ResumeServiceRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\":\n\x15ResumeServiceResponse\x12\x10\n\x08was_held\x18\x01 \x01(\x08\x12\x0f\n\x07started\x18\x02 \x01(\r2\xd9\x01\n\x08Governor\x12\x64\n\x0cListBreakers\x12\x1e.swarmd.v1.ListBreakersRequest\x1a\x1f.swarmd.v1.ListBreakersResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12g\n\rResumeService\x12\x1f.swarmd.v1.ResumeServiceRequest\x1a .swarmd.v1.ResumeServiceResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-managerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "swarmd.api.protos.governor_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swarmd.api.protos.governor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_GOVERNOR"].methods_by_name["ListBreakers"]._loaded_options = None
-    _globals["_GOVERNOR"].methods_by_name[
-        "ListBreakers"
-    ]._serialized_options = b"\332\344\031\017\n\rswarm-manager"
-    _globals["_GOVERNOR"].methods_by_name["ResumeService"]._loaded_options = None
-    _globals["_GOVERNOR"].methods_by_name[
-        "ResumeService"
-    ]._serialized_options = b"\332\344\031\017\n\rswarm-manager"
-    _globals["_BREAKER"]._serialized_start = 146
-    _globals["_BREAKER"]._serialized_end = 538
-    _globals["_BREAKER_STATE"]._serialized_start = 496
-    _globals["_BREAKER_STATE"]._serialized_end = 538
-    _globals["_LISTBREAKERSREQUEST"]._serialized_start = 540
-    _globals["_LISTBREAKERSREQUEST"]._serialized_end = 582
-    _globals["_LISTBREAKERSRESPONSE"]._serialized_start = 584
-    _globals["_LISTBREAKERSRESPONSE"]._serialized_end = 644
-    _globals["_RESUMESERVICEREQUEST"]._serialized_start = 646
-    _globals["_RESUMESERVICEREQUEST"]._serialized_end = 688
-    _globals["_RESUMESERVICERESPONSE"]._serialized_start = 690
-    _globals["_RESUMESERVICERESPONSE"]._serialized_end = 748
-    _globals["_GOVERNOR"]._serialized_start = 751
-    _globals["_GOVERNOR"]._serialized_end = 968
+  DESCRIPTOR._loaded_options = None
+  _globals['_GOVERNOR'].methods_by_name['ListBreakers']._loaded_options = None
+  _globals['_GOVERNOR'].methods_by_name['ListBreakers']._serialized_options = b'\332\344\031\017\n\rswarm-manager'
+  _globals['_GOVERNOR'].methods_by_name['ResumeService']._loaded_options = None
+  _globals['_GOVERNOR'].methods_by_name['ResumeService']._serialized_options = b'\332\344\031\017\n\rswarm-manager'
+  _globals['_BREAKER']._serialized_start=146
+  _globals['_BREAKER']._serialized_end=538
+  _globals['_BREAKER_STATE']._serialized_start=496
+  _globals['_BREAKER_STATE']._serialized_end=538
+  _globals['_LISTBREAKERSREQUEST']._serialized_start=540
+  _globals['_LISTBREAKERSREQUEST']._serialized_end=582
+  _globals['_LISTBREAKERSRESPONSE']._serialized_start=584
+  _globals['_LISTBREAKERSRESPONSE']._serialized_end=644
+  _globals['_RESUMESERVICEREQUEST']._serialized_start=646
+  _globals['_RESUMESERVICEREQUEST']._serialized_end=688
+  _globals['_RESUMESERVICERESPONSE']._serialized_start=690
+  _globals['_RESUMESERVICERESPONSE']._serialized_end=748
+  _globals['_GOVERNOR']._serialized_start=751
+  _globals['_GOVERNOR']._serialized_end=968
 # @@protoc_insertion_point(module_scope)

@@ -31,9 +31,7 @@ class Breaker(_message.Message):
         ValueType = _typing.NewType("ValueType", _builtins.int)
         V: _TypeAlias = ValueType  # noqa: Y015
 
-    class _StateEnumTypeWrapper(
-        _enum_type_wrapper._EnumTypeWrapper[Breaker._State.ValueType], _builtins.type
-    ):
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Breaker._State.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         CLOSED: Breaker._State.ValueType  # 0
         """Tasks are restarted by the service's policy."""
@@ -104,38 +102,9 @@ class Breaker(_message.Message):
         probe_task_id: _builtins.str = ...,
         proof_seconds: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal[
-        "meta", b"meta", "next_at", b"next_at", "opened_at", b"opened_at"
-    ]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meta", b"meta", "next_at", b"next_at", "opened_at", b"opened_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal[
-        "failures",
-        b"failures",
-        "id",
-        b"id",
-        "meta",
-        b"meta",
-        "next_at",
-        b"next_at",
-        "nodes",
-        b"nodes",
-        "opened_at",
-        b"opened_at",
-        "probe_task_id",
-        b"probe_task_id",
-        "proof_seconds",
-        b"proof_seconds",
-        "reason",
-        b"reason",
-        "slots",
-        b"slots",
-        "spec_version",
-        b"spec_version",
-        "state",
-        b"state",
-        "times_opened",
-        b"times_opened",
-    ]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "id", b"id", "meta", b"meta", "next_at", b"next_at", "nodes", b"nodes", "opened_at", b"opened_at", "probe_task_id", b"probe_task_id", "proof_seconds", b"proof_seconds", "reason", b"reason", "slots", b"slots", "spec_version", b"spec_version", "state", b"state", "times_opened", b"times_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

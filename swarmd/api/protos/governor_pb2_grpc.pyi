@@ -19,6 +19,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -30,25 +31,17 @@ class GovernorStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GovernorAsyncStub: ...
-    ListBreakers: _grpc.UnaryUnaryMultiCallable[
-        _governor_pb2.ListBreakersRequest, _governor_pb2.ListBreakersResponse
-    ]
+    ListBreakers: _grpc.UnaryUnaryMultiCallable[_governor_pb2.ListBreakersRequest, _governor_pb2.ListBreakersResponse]
     """Every breaker that holds its service now, by the services' ids."""
-    ResumeService: _grpc.UnaryUnaryMultiCallable[
-        _governor_pb2.ResumeServiceRequest, _governor_pb2.ResumeServiceResponse
-    ]
+    ResumeService: _grpc.UnaryUnaryMultiCallable[_governor_pb2.ResumeServiceRequest, _governor_pb2.ResumeServiceResponse]
     """Let the service go: its waiting tasks start at once. NOT_FOUND for an unknown service."""
 
 @_typing.type_check_only
 class GovernorAsyncStub(GovernorStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListBreakers: _aio.UnaryUnaryMultiCallable[
-        _governor_pb2.ListBreakersRequest, _governor_pb2.ListBreakersResponse
-    ]  # type: ignore[assignment]
+    ListBreakers: _aio.UnaryUnaryMultiCallable[_governor_pb2.ListBreakersRequest, _governor_pb2.ListBreakersResponse]  # type: ignore[assignment]
     """Every breaker that holds its service now, by the services' ids."""
-    ResumeService: _aio.UnaryUnaryMultiCallable[
-        _governor_pb2.ResumeServiceRequest, _governor_pb2.ResumeServiceResponse
-    ]  # type: ignore[assignment]
+    ResumeService: _aio.UnaryUnaryMultiCallable[_governor_pb2.ResumeServiceRequest, _governor_pb2.ResumeServiceResponse]  # type: ignore[assignment]
     """Let the service go: its waiting tasks start at once. NOT_FOUND for an unknown service."""
 
 class GovernorServicer(metaclass=_abc_1.ABCMeta):
@@ -57,9 +50,7 @@ class GovernorServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _governor_pb2.ListBreakersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _governor_pb2.ListBreakersResponse, _abc.Awaitable[_governor_pb2.ListBreakersResponse]
-    ]:
+    ) -> _typing.Union[_governor_pb2.ListBreakersResponse, _abc.Awaitable[_governor_pb2.ListBreakersResponse]]:
         """Every breaker that holds its service now, by the services' ids."""
 
     @_abc_1.abstractmethod
@@ -67,11 +58,7 @@ class GovernorServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _governor_pb2.ResumeServiceRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _governor_pb2.ResumeServiceResponse, _abc.Awaitable[_governor_pb2.ResumeServiceResponse]
-    ]:
+    ) -> _typing.Union[_governor_pb2.ResumeServiceResponse, _abc.Awaitable[_governor_pb2.ResumeServiceResponse]]:
         """Let the service go: its waiting tasks start at once. NOT_FOUND for an unknown service."""
 
-def add_GovernorServicer_to_server(
-    servicer: GovernorServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_GovernorServicer_to_server(servicer: GovernorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

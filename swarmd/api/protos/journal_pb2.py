@@ -4,15 +4,18 @@
 # source: swarmd/api/protos/journal.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "swarmd/api/protos/journal.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'swarmd/api/protos/journal.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -24,37 +27,31 @@ from swarmd.api.protos import objects_pb2 as swarmd_dot_api_dot_protos_dot_objec
 from swarmd.api.protos import plugin_pb2 as swarmd_dot_api_dot_protos_dot_plugin__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1fswarmd/api/protos/journal.proto\x12\tswarmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fswarmd/api/protos/objects.proto\x1a\x1eswarmd/api/protos/plugin.proto"\x96\x02\n\x0cJournalEntry\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x12\n\nservice_id\x18\x04 \x01(\t\x12\x14\n\x0cservice_name\x18\x05 \x01(\t\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12+\n\x05tasks\x18\x07 \x03(\x0b\x32\x1c.swarmd.v1.JournalEntry.Task\x12\x12\n\ntask_count\x18\x08 \x01(\r\x1aG\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x14\n\x0csuccessor_id\x18\x04 \x01(\t"}\n\x0bJournalPage\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x04meta\x18\x02 \x01(\x0b\x32\x18.docker.swarmkit.v1.Meta\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12(\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x17.swarmd.v1.JournalEntry"Y\n\x12ListJournalRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r"M\n\x13ListJournalResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.swarmd.v1.JournalEntry\x12\x0c\n\x04more\x18\x02 \x01(\x08"O\n\x13WatchJournalRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x13\n\x0bresume_from\x18\x03 \x01(\x04"Q\n\x14WatchJournalResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.swarmd.v1.JournalEntry\x12\x0f\n\x07version\x18\x02 \x01(\x04\x32\xd4\x01\n\x07Journal\x12\x61\n\x0bListJournal\x12\x1d.swarmd.v1.ListJournalRequest\x1a\x1e.swarmd.v1.ListJournalResponse"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12\x66\n\x0cWatchJournal\x12\x1e.swarmd.v1.WatchJournalRequest\x1a\x1f.swarmd.v1.WatchJournalResponse"\x13\xda\xe4\x19\x0f\n\rswarm-manager0\x01\x62\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fswarmd/api/protos/journal.proto\x12\tswarmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fswarmd/api/protos/objects.proto\x1a\x1eswarmd/api/protos/plugin.proto\"\x96\x02\n\x0cJournalEntry\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x12\n\nservice_id\x18\x04 \x01(\t\x12\x14\n\x0cservice_name\x18\x05 \x01(\t\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12+\n\x05tasks\x18\x07 \x03(\x0b\x32\x1c.swarmd.v1.JournalEntry.Task\x12\x12\n\ntask_count\x18\x08 \x01(\r\x1aG\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x14\n\x0csuccessor_id\x18\x04 \x01(\t\"}\n\x0bJournalPage\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x04meta\x18\x02 \x01(\x0b\x32\x18.docker.swarmkit.v1.Meta\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12(\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x17.swarmd.v1.JournalEntry\"Y\n\x12ListJournalRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\"M\n\x13ListJournalResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.swarmd.v1.JournalEntry\x12\x0c\n\x04more\x18\x02 \x01(\x08\"O\n\x13WatchJournalRequest\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x13\n\x0bresume_from\x18\x03 \x01(\x04\"Q\n\x14WatchJournalResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.swarmd.v1.JournalEntry\x12\x0f\n\x07version\x18\x02 \x01(\x04\x32\xd4\x01\n\x07Journal\x12\x61\n\x0bListJournal\x12\x1d.swarmd.v1.ListJournalRequest\x1a\x1e.swarmd.v1.ListJournalResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12\x66\n\x0cWatchJournal\x12\x1e.swarmd.v1.WatchJournalRequest\x1a\x1f.swarmd.v1.WatchJournalResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-manager0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "swarmd.api.protos.journal_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swarmd.api.protos.journal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_JOURNAL"].methods_by_name["ListJournal"]._loaded_options = None
-    _globals["_JOURNAL"].methods_by_name[
-        "ListJournal"
-    ]._serialized_options = b"\332\344\031\017\n\rswarm-manager"
-    _globals["_JOURNAL"].methods_by_name["WatchJournal"]._loaded_options = None
-    _globals["_JOURNAL"].methods_by_name[
-        "WatchJournal"
-    ]._serialized_options = b"\332\344\031\017\n\rswarm-manager"
-    _globals["_JOURNALENTRY"]._serialized_start = 145
-    _globals["_JOURNALENTRY"]._serialized_end = 423
-    _globals["_JOURNALENTRY_TASK"]._serialized_start = 352
-    _globals["_JOURNALENTRY_TASK"]._serialized_end = 423
-    _globals["_JOURNALPAGE"]._serialized_start = 425
-    _globals["_JOURNALPAGE"]._serialized_end = 550
-    _globals["_LISTJOURNALREQUEST"]._serialized_start = 552
-    _globals["_LISTJOURNALREQUEST"]._serialized_end = 641
-    _globals["_LISTJOURNALRESPONSE"]._serialized_start = 643
-    _globals["_LISTJOURNALRESPONSE"]._serialized_end = 720
-    _globals["_WATCHJOURNALREQUEST"]._serialized_start = 722
-    _globals["_WATCHJOURNALREQUEST"]._serialized_end = 801
-    _globals["_WATCHJOURNALRESPONSE"]._serialized_start = 803
-    _globals["_WATCHJOURNALRESPONSE"]._serialized_end = 884
-    _globals["_JOURNAL"]._serialized_start = 887
-    _globals["_JOURNAL"]._serialized_end = 1099
+  DESCRIPTOR._loaded_options = None
+  _globals['_JOURNAL'].methods_by_name['ListJournal']._loaded_options = None
+  _globals['_JOURNAL'].methods_by_name['ListJournal']._serialized_options = b'\332\344\031\017\n\rswarm-manager'
+  _globals['_JOURNAL'].methods_by_name['WatchJournal']._loaded_options = None
+  _globals['_JOURNAL'].methods_by_name['WatchJournal']._serialized_options = b'\332\344\031\017\n\rswarm-manager'
+  _globals['_JOURNALENTRY']._serialized_start=145
+  _globals['_JOURNALENTRY']._serialized_end=423
+  _globals['_JOURNALENTRY_TASK']._serialized_start=352
+  _globals['_JOURNALENTRY_TASK']._serialized_end=423
+  _globals['_JOURNALPAGE']._serialized_start=425
+  _globals['_JOURNALPAGE']._serialized_end=550
+  _globals['_LISTJOURNALREQUEST']._serialized_start=552
+  _globals['_LISTJOURNALREQUEST']._serialized_end=641
+  _globals['_LISTJOURNALRESPONSE']._serialized_start=643
+  _globals['_LISTJOURNALRESPONSE']._serialized_end=720
+  _globals['_WATCHJOURNALREQUEST']._serialized_start=722
+  _globals['_WATCHJOURNALREQUEST']._serialized_end=801
+  _globals['_WATCHJOURNALRESPONSE']._serialized_start=803
+  _globals['_WATCHJOURNALRESPONSE']._serialized_end=884
+  _globals['_JOURNAL']._serialized_start=887
+  _globals['_JOURNAL']._serialized_end=1099
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -30,25 +31,17 @@ class JournalStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JournalAsyncStub: ...
-    ListJournal: _grpc.UnaryUnaryMultiCallable[
-        _journal_pb2.ListJournalRequest, _journal_pb2.ListJournalResponse
-    ]
+    ListJournal: _grpc.UnaryUnaryMultiCallable[_journal_pb2.ListJournalRequest, _journal_pb2.ListJournalResponse]
     """The newest entries about one subject, or about all; the oldest of them first."""
-    WatchJournal: _grpc.UnaryStreamMultiCallable[
-        _journal_pb2.WatchJournalRequest, _journal_pb2.WatchJournalResponse
-    ]
+    WatchJournal: _grpc.UnaryStreamMultiCallable[_journal_pb2.WatchJournalRequest, _journal_pb2.WatchJournalResponse]
     """Entries as they are written. It opens with an empty message: from then on none is missed."""
 
 @_typing.type_check_only
 class JournalAsyncStub(JournalStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListJournal: _aio.UnaryUnaryMultiCallable[
-        _journal_pb2.ListJournalRequest, _journal_pb2.ListJournalResponse
-    ]  # type: ignore[assignment]
+    ListJournal: _aio.UnaryUnaryMultiCallable[_journal_pb2.ListJournalRequest, _journal_pb2.ListJournalResponse]  # type: ignore[assignment]
     """The newest entries about one subject, or about all; the oldest of them first."""
-    WatchJournal: _aio.UnaryStreamMultiCallable[
-        _journal_pb2.WatchJournalRequest, _journal_pb2.WatchJournalResponse
-    ]  # type: ignore[assignment]
+    WatchJournal: _aio.UnaryStreamMultiCallable[_journal_pb2.WatchJournalRequest, _journal_pb2.WatchJournalResponse]  # type: ignore[assignment]
     """Entries as they are written. It opens with an empty message: from then on none is missed."""
 
 class JournalServicer(metaclass=_abc_1.ABCMeta):
@@ -57,9 +50,7 @@ class JournalServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _journal_pb2.ListJournalRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _journal_pb2.ListJournalResponse, _abc.Awaitable[_journal_pb2.ListJournalResponse]
-    ]:
+    ) -> _typing.Union[_journal_pb2.ListJournalResponse, _abc.Awaitable[_journal_pb2.ListJournalResponse]]:
         """The newest entries about one subject, or about all; the oldest of them first."""
 
     @_abc_1.abstractmethod
@@ -67,12 +58,7 @@ class JournalServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _journal_pb2.WatchJournalRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _abc.Iterator[_journal_pb2.WatchJournalResponse],
-        _abc.AsyncIterator[_journal_pb2.WatchJournalResponse],
-    ]:
+    ) -> _typing.Union[_abc.Iterator[_journal_pb2.WatchJournalResponse], _abc.AsyncIterator[_journal_pb2.WatchJournalResponse]]:
         """Entries as they are written. It opens with an empty message: from then on none is missed."""
 
-def add_JournalServicer_to_server(
-    servicer: JournalServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_JournalServicer_to_server(servicer: JournalServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
