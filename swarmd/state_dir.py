@@ -64,6 +64,16 @@ class StateDir:
         return self.root / "worker" / "tasks.db"
 
     @property
+    def containers_of(self) -> Path:
+        """The name that marks this node's containers."""
+        return self.root / "worker" / "containers-of"
+
+    @property
+    def container_engines(self) -> Path:
+        """The addresses of all engines that may have some, a line each."""
+        return self.root / "worker" / "containers-at"
+
+    @property
     def tasks(self) -> Path:
         """A directory a task: its output and its files."""
         return self.root / "tasks"

@@ -33,8 +33,9 @@ from swarmd.state_dir import StateDir
 from tests import builders
 from workers.agent.executors import Dependencies
 from workers.agent.executors.docker.controller import DockerController
-from workers.agent.executors.docker.executor import DockerExecutor, _owner
+from workers.agent.executors.docker.executor import DockerExecutor
 from workers.agent.executors.docker.files import TaskFiles
+from workers.agent.executors.docker.ownership import known_owner
 
 IMAGE = "127.0.0.1:1/busybox"  # of a registry that is nowhere: no test pulls from the world
 BUSYBOX = Path("/bin/busybox")
@@ -327,7 +328,7 @@ def state_directory() -> Iterator[StateDir]:
 
 def forget_files(state_dir: StateDir) -> None:
     """Those in memory, of tasks that still are there."""
-    files = TaskFiles(_owner(state_dir, random.Random()))
+    files = TaskFiles(known_owner(state_dir))
     for task_id in files.found():
         files.remove(task_id)
 

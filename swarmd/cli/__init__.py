@@ -4,6 +4,7 @@ main.py              the click group, and run: options to NodeConfig, then the n
 options.py           every option of a node: flag, SWARMD_* variable, key of the TOML file
 service.py           start, stop, restart, reload
 membership.py        join, leave
+containers.py        ends the containers of a node that does not run
 unlock.py            unlock
 join_settings.py     what join was told, until the node has joined
 logs.py              what they logged

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from swarmd.cli import supervisord as sv
+from swarmd.cli.containers import end_containers
 from swarmd.cli.node_report import NodeReport
 from swarmd.cli.options import (
     CONFIG_OPTION,
@@ -65,7 +66,9 @@ def join(ctx: click.Context, /, force: bool, timeout: float, **values: Any) -> N
 @click.command()
 @CONFIG_OPTION
 @STATE_DIR_OPTION
-@click.option("--force", "-f", is_flag=True, help="Also when that is the end of the cluster.")
+@click.option(
+    "--force", "-f", is_flag=True, help="Also when that ends the cluster, or leaves containers."
+)
 @timeout_option(60, "the node has stopped")
 def leave(config: Path | None, state_dir: Path, force: bool, timeout: float) -> None:  # noqa: ARG001
     """Leave the cluster: stop this node and its tasks, and forget what it was.
@@ -128,6 +131,7 @@ def _leave(place: StateDir, member: Identity | None, deadline: float, *, force: 
             " services and secrets. Give --force if that is meant"
         )
     stop_node(place, deadline)
+    _end_containers(place, deadline, force=force)
     stop_tasks(place, deadline)
     end_supervisords(place, deadline)
     for path in _files(place):
@@ -136,6 +140,15 @@ def _leave(place: StateDir, member: Identity | None, deadline: float, *, force: 
         else:
             path.unlink()
     place.node_report.unlink(missing_ok=True)
+
+
+def _end_containers(place: StateDir, deadline: float, *, force: bool) -> None:
+    try:
+        end_containers(place, "remove", deadline)
+    except UnavailableError as error:
+        if not force:
+            raise UnavailableError(f"{error}. Try again, or give --force to leave them") from error
+        click.echo(f"Warning: {error}", err=True)
 
 
 def _files(place: StateDir) -> list[Path]:

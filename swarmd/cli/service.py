@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from swarmd.cli import supervisord as sv
+from swarmd.cli.containers import end_containers
 from swarmd.cli.join_settings import VARIABLES, JoinSettings
 from swarmd.cli.logs import last_lines, log_path
 from swarmd.cli.node_report import NodeReport
@@ -145,7 +146,7 @@ def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> N
     deadline = time.monotonic() + timeout
     try:
         ran = stop_node(place, deadline)
-        left = stop_tasks(place, deadline) if tasks else _count_tasks(place)
+        left = _stop_all(place, deadline) if tasks else _count_tasks(place)
         if not left:
             end_supervisords(place, deadline)
     except (UnavailableError, OSError) as error:
@@ -155,6 +156,11 @@ def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> N
         click.echo(
             f"{left} tasks go on: `swarmd start` adopts them, `swarmd stop --tasks` ends them"
         )
+
+
+def _stop_all(place: StateDir, deadline: float) -> int:
+    end_containers(place, "stop", deadline)
+    return stop_tasks(place, deadline)
 
 
 def stop_node(place: StateDir, deadline: float) -> bool:

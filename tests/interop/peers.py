@@ -12,6 +12,8 @@ import pytest
 from tests.docker_engine import Dockerd, busybox_tar, why_not
 from tests.networks import Host, Lan
 
+SWARM_PORT = 2377
+
 
 class DockerHost(Dockerd):
     """A Docker Engine with the image busybox."""
@@ -20,10 +22,11 @@ class DockerHost(Dockerd):
         super().__init__(root)
         self.host: Host = net.host(str(self._holder.pid))
 
-    def docker(self, *words: str, check: bool = True) -> str:
+    def docker(self, *words: str, check: bool = True, given: str = "") -> str:
         """What a docker command prints; it has to end well, unless `check` is off."""
         done = subprocess.run(
             ["docker", f"--host={self.address}", *words],
+            input=given,
             capture_output=True,
             text=True,
             timeout=90,
@@ -31,6 +34,34 @@ class DockerHost(Dockerd):
         )
         assert not check or done.returncode == 0, done.stderr
         return done.stdout + done.stderr
+
+    @property
+    def node_id(self) -> str:
+        """Empty where it is of no swarm."""
+        return self.docker("info", "--format", "{{.Swarm.NodeID}}").strip()
+
+    # As a manager.
+
+    @property
+    def manager_address(self) -> str:
+        return f"{self.host.address}:{SWARM_PORT}"
+
+    def token(self, role: str = "worker") -> str:
+        return self.docker("swarm", "join-token", "-q", role).strip()
+
+    def state_of(self, node_id: str) -> str:
+        """Ready, Down …; empty for a node that it does not know."""
+        listed = self.docker("node", "ls", "--format", "{{.ID}} {{.Status}}").splitlines()
+        return next((line.split()[1] for line in listed if line.split()[0] == node_id), "")
+
+    def running(self, service: str) -> int:
+        """How many of its tasks run, and are meant to."""
+        form = "{{.DesiredState}} {{.CurrentState}}"
+        listed = self.docker("service", "ps", service, "--format", form).splitlines()
+        return sum(line.startswith("Running Running") for line in listed)
+
+    def logs(self, service: str) -> str:
+        return self.docker("service", "logs", service)
 
     @property
     def log(self) -> str:

@@ -41,9 +41,9 @@ def engine(net: Lan) -> Iterator[DockerHost]:
 @pytest.fixture
 def docker(manager: NetNode, engine: DockerHost) -> DockerHost:
     """The engine, as a member."""
-    if not node_id_of(engine):
+    if not engine.node_id:
         join(engine, manager)
-    manager.wait_state(node_id_of(engine), READY)
+    manager.wait_state(engine.node_id, READY)
     return engine
 
 
@@ -52,10 +52,6 @@ def join(engine: DockerHost, manager: NetNode) -> str:
     return engine.docker(
         "swarm", "join", f"--advertise-addr={own}", "--token", token, manager.address
     )
-
-
-def node_id_of(engine: DockerHost) -> str:
-    return engine.docker("info", "--format", "{{.Swarm.NodeID}}").strip()
 
 
 def containers(engine: DockerHost, service: str) -> set[str]:
@@ -84,7 +80,7 @@ def update(manager: NetNode, service_id: str, change) -> None:
 def service(manager: NetNode, docker: DockerHost) -> Iterator[str]:
     """Two containers of a service `web`."""
     made = create(manager, "web", replicas=2)
-    wait(lambda: manager.counts(made) == {node_id_of(docker): 2}, "two containers")
+    wait(lambda: manager.counts(made) == {docker.node_id: 2}, "two containers")
     yield made
     manager.remove_service(made)
     wait(lambda: not containers(docker, "web"), "their end")
@@ -93,7 +89,7 @@ def service(manager: NetNode, docker: DockerHost) -> Iterator[str]:
 def test_it_joins_and_is_ready(manager, docker):
     assert docker.docker("info", "--format", "{{.Swarm.LocalNodeState}}").strip() == "active"
     listed = manager.ctl("node", "ls").stdout
-    assert [True] == ["READY" in line for line in listed.splitlines() if node_id_of(docker) in line]
+    assert [True] == ["READY" in line for line in listed.splitlines() if docker.node_id in line]
     managers = docker.docker("info", "--format", "{{range .Swarm.RemoteManagers}}{{.Addr}}{{end}}")
     assert manager.address == managers.strip()
 
@@ -114,7 +110,7 @@ def test_a_container_that_dies_is_replaced(manager, docker, service):
     before = containers(docker, "web")
     docker.docker("kill", min(before))
     wait(lambda: len(containers(docker, "web") - before) == 1, "a replacement")
-    wait(lambda: manager.counts(service) == {node_id_of(docker): 2}, "two that run")
+    wait(lambda: manager.counts(service) == {docker.node_id: 2}, "two that run")
 
 
 def test_it_obeys_an_update(manager, docker, service):
@@ -127,9 +123,9 @@ def test_it_obeys_an_update(manager, docker, service):
 
 
 def test_it_obeys_drain(manager, docker, service):
-    assert 0 == manager.ctl("node", "drain", node_id_of(docker)).returncode
+    assert 0 == manager.ctl("node", "drain", docker.node_id).returncode
     wait(lambda: not containers(docker, "web"), "no containers")
-    assert 0 == manager.ctl("node", "activate", node_id_of(docker)).returncode
+    assert 0 == manager.ctl("node", "activate", docker.node_id).returncode
     wait(lambda: len(containers(docker, "web")) == 2, "two again")
 
 
@@ -166,7 +162,7 @@ def test_it_survives_our_managers_restart(manager, docker, service):
     os.kill(manager.pid, signal.SIGTERM)
     wait(lambda: not manager.is_locked(), "the manager's end")
     manager.run()
-    manager.wait_state(node_id_of(docker), READY, 60)
+    manager.wait_state(docker.node_id, READY, 60)
     time.sleep(2)
     assert before == containers(docker, "web")
     assert placed == manager.placed(service)
@@ -176,12 +172,12 @@ def test_a_change_of_our_root_renews_its_certificate_and_touches_no_task(manager
     certificates = docker.root / "data/swarm/certificates"
     names = ("swarm-root-ca.crt", "swarm-node.crt")
     before = [(certificates / name).read_bytes() for name in names]
-    running, node_id = containers(docker, "web"), node_id_of(docker)
+    running, node_id = containers(docker, "web"), docker.node_id
     rotated = manager.ctl("ca", "rotate")
     assert 0 == rotated.returncode, rotated.stderr
     wait(lambda: (certificates / names[0]).read_bytes() != before[0], "the new root")
     assert before[1] != (certificates / names[1]).read_bytes()
-    assert (running, node_id) == (containers(docker, "web"), node_id_of(docker))
+    assert (running, node_id) == (containers(docker, "web"), docker.node_id)
     assert READY == manager.node(node_id).status.state
 
 
@@ -190,21 +186,21 @@ def test_a_cut_replaces_nothing_when_it_is_short(net, manager, docker, service):
     with net.cut(docker.host):
         time.sleep(5.0)
     time.sleep(12.0)
-    manager.wait_state(node_id_of(docker), READY)
+    manager.wait_state(docker.node_id, READY)
     assert before == containers(docker, "web")
 
 
 def test_it_leaves_and_may_be_removed(manager, docker):
-    node_id = node_id_of(docker)
+    node_id = docker.node_id
     assert "left the swarm" in docker.docker("swarm", "leave")
     manager.wait_state(node_id, DOWN)
     assert 0 == manager.ctl("node", "remove", node_id).returncode
     join(docker, manager)
-    assert node_id != node_id_of(docker)
+    assert node_id != docker.node_id
 
 
 def test_a_removed_engine_is_refused(manager, docker):
-    node_id = node_id_of(docker)
+    node_id = docker.node_id
     assert 0 == manager.ctl("node", "remove", "--force", node_id).returncode
     wait(lambda: "was removed" in docker.log, "the refusal", 60)
     docker.docker("swarm", "leave", "--force")

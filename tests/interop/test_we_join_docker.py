@@ -14,8 +14,6 @@ from tests.networks import Lan, NetNode, lan
 
 pytestmark = pytest.mark.interop
 
-SWARM_PORT = 2377
-
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[Lan]:
@@ -34,23 +32,8 @@ def docker(net: Lan) -> Iterator[DockerHost]:
 @pytest.fixture(scope="module")
 def worker(net: Lan, docker: DockerHost) -> Iterator[NetNode]:
     with NetNode(net.host(), "--label=rack=7") as node:
-        node.join(f"{docker.host.address}:{SWARM_PORT}", token_of(docker))
+        node.join(docker.manager_address, docker.token())
         yield node
-
-
-def token_of(docker: DockerHost, role: str = "worker") -> str:
-    return docker.docker("swarm", "join-token", "-q", role).strip()
-
-
-def state_of(docker: DockerHost, node_id: str) -> str:
-    listed = docker.docker("node", "ls", "--format", "{{.ID}} {{.Status}}").splitlines()
-    return next((line.split()[1] for line in listed if line.split()[0] == node_id), "")
-
-
-def running(docker: DockerHost, service: str) -> int:
-    form = "{{.DesiredState}} {{.CurrentState}}"
-    listed = docker.docker("service", "ps", service, "--format", form).splitlines()
-    return sum(line.startswith("Running Running") for line in listed)
 
 
 def create(docker: DockerHost, worker: NetNode, name: str, *words: str) -> None:
@@ -65,14 +48,14 @@ def create(docker: DockerHost, worker: NetNode, name: str, *words: str) -> None:
 def service(docker: DockerHost, worker: NetNode) -> Iterator[str]:
     """Two host processes of a service `web`."""
     create(docker, worker, "web", "--replicas=2", "exec sleep 1000")
-    wait(lambda: running(docker, "web") == 2, "two that run")
+    wait(lambda: docker.running("web") == 2, "two that run")
     yield "web"
     docker.docker("service", "rm", "web")
     wait(lambda: not worker.task_processes(), "their end")
 
 
 def test_docker_lists_our_node_as_ready(docker, worker):
-    assert "Ready" == state_of(docker, worker.id)
+    assert "Ready" == docker.state_of(worker.id)
     shown = json.loads(docker.docker("node", "inspect", worker.id))[0]
     assert "worker" == shown["Spec"]["Role"]
     assert worker.host.name == shown["Description"]["Hostname"]
@@ -88,14 +71,14 @@ def test_it_scales_and_is_removed(docker, worker, service):
     for replicas in (4, 1):
         docker.docker("service", "scale", "--detach", f"web={replicas}")
         wait(lambda n=replicas: len(worker.task_processes()) == n, f"{replicas} processes")
-        wait(lambda n=replicas: running(docker, "web") == n, f"{replicas} that run")
+        wait(lambda n=replicas: docker.running("web") == n, f"{replicas} that run")
 
 
 def test_it_is_updated(docker, worker, service):
     before = worker.task_processes()
     docker.docker("service", "update", "--detach", "--no-resolve-image", "--env-add=A=b", "web")
     wait(lambda: not before.keys() & worker.task_processes().keys(), "other processes")
-    wait(lambda: running(docker, "web") == 2, "two that run")
+    wait(lambda: docker.running("web") == 2, "two that run")
 
 
 def test_a_failure_and_its_exit_status_are_shown(docker, worker):
@@ -110,12 +93,12 @@ def test_it_is_drained_and_activated(docker, worker, service):
     docker.docker("node", "update", "--availability=drain", worker.id)
     wait(lambda: not worker.task_processes(), "no processes")
     docker.docker("node", "update", "--availability=active", worker.id)
-    wait(lambda: running(docker, "web") == 2, "two again")
+    wait(lambda: docker.running("web") == 2, "two again")
 
 
 def test_docker_shows_what_a_task_wrote(docker, worker):
     create(docker, worker, "talks", "echo hello from the host; exec sleep 1000")
-    wait(lambda: running(docker, "talks") == 1, "it runs")
+    wait(lambda: docker.running("talks") == 1, "it runs")
     wait(lambda: "hello from the host" in docker.docker("service", "logs", "talks"), "its output")
     docker.docker("service", "rm", "talks")
 
@@ -127,7 +110,7 @@ def test_our_worker_process_is_killed_and_tasks_go_on(docker, worker, service):
     worker.wait_ready(without=agent)
     time.sleep(2)
     assert before == worker.task_processes()
-    assert 2 == running(docker, "web")
+    assert 2 == docker.running("web")
 
 
 def test_its_manager_restarts_and_tasks_go_on(docker, worker, service):
@@ -136,10 +119,10 @@ def test_its_manager_restarts_and_tasks_go_on(docker, worker, service):
     time.sleep(2)
     assert before == worker.task_processes()
     docker.start()
-    wait(lambda: state_of(docker, worker.id) == "Ready", "ready again", 60)
+    wait(lambda: docker.state_of(worker.id) == "Ready", "ready again", 60)
     time.sleep(5)
     assert before == worker.task_processes()
-    assert 2 == running(docker, "web")
+    assert 2 == docker.running("web")
 
 
 def test_a_change_of_root_reaches_our_node_without_a_dropped_session(docker, worker, service):
@@ -152,16 +135,16 @@ def test_a_change_of_root_reaches_our_node_without_a_dropped_session(docker, wor
     assert "renewed the certificate" in worker.log
     assert processes == worker.task_processes()
     assert complaints == worker.log.count("no session with") + worker.log.count("do not trust")
-    assert "Ready" == state_of(docker, worker.id)
+    assert "Ready" == docker.state_of(worker.id)
     # Its port has lost HTTP/2 with its first certificate, for new connections: a fault of its own.
     docker.stop()
     docker.start()
-    wait(lambda: state_of(docker, worker.id) == "Ready", "ready with the new root", 60)
+    wait(lambda: docker.state_of(worker.id) == "Ready", "ready with the new root", 60)
 
 
 def test_a_promotion_leaves_it_a_worker_and_says_why(docker, net):
     with NetNode(net.host()) as other:
-        other.join(f"{docker.host.address}:{SWARM_PORT}", token_of(docker))
+        other.join(docker.manager_address, docker.token())
         docker.docker("node", "promote", other.id)
         wait(lambda: "it was promoted, and stays a worker" in other.log, "the reason")
         assert "worker" == other.report["role"]
@@ -169,8 +152,8 @@ def test_a_promotion_leaves_it_a_worker_and_says_why(docker, net):
 
 def test_a_manager_token_is_refused(docker, net):
     with NetNode(net.host()) as other:
-        address = f"{docker.host.address}:{SWARM_PORT}"
-        token = token_of(docker, "manager")
+        address = docker.manager_address
+        token = docker.token("manager")
         other.environment |= {"SWARMD_JOIN_ADDR": address, "SWARMD_JOIN_TOKEN": token}
         assert "this node cannot be a manager" in other.refused()[1]
 
@@ -180,5 +163,5 @@ def test_a_removed_node_is_told_so_and_leaves(docker, worker):
     docker.docker("node", "rm", "--force", node_id)
     wait(lambda: "this node was removed from the swarm" in worker.log, "its word")
     assert 0 == worker.swarmd("leave").returncode
-    worker.join(f"{docker.host.address}:{SWARM_PORT}", token_of(docker))
+    worker.join(docker.manager_address, docker.token())
     assert node_id != worker.id

@@ -11,7 +11,8 @@
 
 Pure: container, mounts, ports, requirements, state, description. With the engine: engine (the
 connection, calls in threads, waiting), stream (a body without end), errors, images (pulls), output
-(logs), files (secrets and configs on disk that is memory), controller (one task), executor.
+(logs), files (secrets and configs on disk that is memory), controller (one task), executor;
+ownership (which containers are ours), leftovers (ends them for a node that leaves).
 
 An engine tells by events that a container changed; what it is now is always asked. So an event that
 is missed, or an engine that was away, costs a look and never a task.

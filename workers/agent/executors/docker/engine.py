@@ -149,7 +149,7 @@ class Engine:
 
     async def _follow(self) -> None:
         """Connect, and tell of all changes until the connection is lost; raises TemporaryError."""
-        client = await self._in_thread(partial(_connect, self.address))
+        client = await self._in_thread(partial(connect, self.address))
         try:
             self.info = await self._in_thread(client.info)
             self.api_version = client.api_version
@@ -230,15 +230,15 @@ class Engine:
             self._wake(task_id)
 
 
-def _connect(address: str) -> APIClient:
-    """In a thread: it asks the engine for its version."""
+def connect(address: str, timeout: int = _CALL_SECONDS) -> APIClient:
+    """In a thread: it asks the engine for its version. `timeout` is that of a call, in seconds."""
     if address.startswith("unix://"):
         _knock(address.removeprefix("unix://"))
     tls = kwargs_from_env().get("tls") if address.startswith("tcp://") else None
     client = APIClient(
         base_url=address,
         version="auto",
-        timeout=_CALL_SECONDS,
+        timeout=timeout,
         tls=tls or False,
         max_pool_size=_THREADS * 2,
     )

@@ -8,14 +8,14 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
-from swarmd import api, ids
+from swarmd import api
 from swarmd.api import images
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError
 from swarmd.logs import fields, get_logger
-from swarmd.state_dir import StateDir, replace_file
+from swarmd.state_dir import StateDir
 from workers.agent.executors import Dependencies
-from workers.agent.executors.docker import container, description, requirements
+from workers.agent.executors.docker import container, description, ownership, requirements
 from workers.agent.executors.docker.controller import DockerController, Surroundings
 from workers.agent.executors.docker.engine import Engine
 from workers.agent.executors.docker.files import TaskFiles
@@ -32,7 +32,8 @@ class DockerExecutor:
         """Raises CannotBootError for an address that is none."""
         self.address = address
         self._is_local = _is_local(address)
-        self._owner = _owner(state_dir, random)
+        self._owner = ownership.owner(state_dir, random)
+        ownership.remember_engine(state_dir, address)
         self._files = TaskFiles(self._owner)
         self._node = api.Node()
         self._known: set[str] = set()
@@ -149,15 +150,3 @@ def _is_local(address: str) -> bool:
         return ipaddress.ip_address(parts.hostname).is_loopback
     except ValueError:
         return parts.hostname == "localhost"
-
-
-def _owner(state_dir: StateDir, random: Random) -> str:
-    """Whose containers ours are: one name for as long as this state directory lives."""
-    path = state_dir.tasks_db.with_name("containers-of")
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        owner = ids.new_id(random)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(path, owner.encode())
-        return owner
