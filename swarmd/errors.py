@@ -11,6 +11,8 @@
     ├─ PermissionDeniedError       the caller's certificate may not do this
     ├─ UnauthenticatedError        the caller showed no certificate that counts
     ├─ UnavailableError            not now: try again, or another manager
+    │  ├─ NotLeaderError           … this manager follows: another one writes
+    │  └─ NoHttp2Error             … its TLS does not answer ALPN: a tunnel helps
     ├─ ResourceExhaustedError      a limit was reached
     ├─ CorruptStateError           a state file cannot be trusted; names the file
     └─ CannotBootError             do not retry: a bad flag, a corrupt state, a port in use
@@ -110,6 +112,23 @@ class UnauthenticatedError(SwarmError):
 
 class UnavailableError(SwarmError):
     status = Status.UNAVAILABLE
+
+
+class NotLeaderError(UnavailableError):
+    """This manager does not lead, or leads no more; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("this manager does not lead now: try again, or another manager")
+
+
+class NoHttp2Error(UnavailableError):
+    """The manager's TLS does not offer HTTP/2, which gRPC asks for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "its TLS does not offer HTTP/2 (ALPN), like that of every SwarmKit manager that renewed"
+            " its certificate"
+        )
 
 
 class ResourceExhaustedError(SwarmError):

@@ -20,12 +20,28 @@ class Row(NamedTuple):
     version: int
     data: bytes | None  # None, on its way to the backend: the object is to be deleted
 
+    @property
+    def bound(self) -> bytes:
+        """What it is tied to where it is sealed: it opens in no other's place, nor as an older."""
+        return f"{self.kind}/{self.id}/{self.version}".encode()
+
 
 class Loaded(NamedTuple):
     """All that is kept, as of the last committed version."""
 
     version: int
     rows: Sequence[Row]
+
+
+class Change(NamedTuple):
+    """What another manager committed: its rows, up to that version; one without data is deleted."""
+
+    version: int
+    rows: Sequence[Row]
+
+
+class Behind(Exception):  # noqa: N818  a state of the follower, which nobody gets to see
+    """What comes next is no longer kept: load everything again."""
 
 
 class Lease(Protocol):
@@ -83,8 +99,25 @@ class Backend(Protocol):
         may have done either.
         """
 
+    async def newest(self) -> int:
+        """The version of the last transaction that any manager committed."""
+
+    def follow(self) -> AsyncIterator[Change]:
+        """What others commit from here on, in order, until cancelled; raises Behind."""
+
     async def close(self) -> None:
         """Give back what `load` opened; does nothing when it did not."""
+
+
+class Sole:
+    """The part of a backend that no other manager writes to."""
+
+    async def newest(self) -> int:
+        return 0  # nothing was committed that its store has not seen
+
+    async def follow(self) -> AsyncIterator[Change]:
+        await asyncio.get_running_loop().create_future()
+        yield Change(0, ())  # pragma: no cover  never reached; it makes this an iterator
 
 
 def corrupt(place: str, reason: str) -> CorruptStateError:

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from swarmd.store.backend import AlwaysHeld, Lease, Loaded, Row
+from swarmd.store.backend import AlwaysHeld, Lease, Loaded, Row, Sole
 
 
-class MemoryBackend:
+class MemoryBackend(Sole):
     """Keeps rows in a dict; a store that opens it later finds what the last one committed."""
 
     place = "memory"

@@ -27,7 +27,7 @@ from swarmd.errors import (
 )
 from swarmd.logs import fields, get_logger
 from swarmd.security.encryption import NotOpenedError, Sealer
-from swarmd.store.backend import AlwaysHeld, Lease, Loaded, Row, corrupt
+from swarmd.store.backend import AlwaysHeld, Lease, Loaded, Row, Sole, corrupt
 from swarmd.store.sqlite_file import (
     PLAIN_SCHEMA,
     PUT,
@@ -51,7 +51,7 @@ _NO_SPACE: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 _DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
-class SqliteBackend:
+class SqliteBackend(Sole):
     """One file, with `-wal` and `-shm` beside it; the caller sees to it that no other opens it.
 
     With a `sealer`, all that is kept is sealed. A file in the clear, or under an older data key, is
@@ -199,7 +199,7 @@ class SqliteBackend:
         """The row as it lies in the file: sealed, with a checksum of that."""
         assert row.data is not None
         if self._sealer is not None:
-            row = row._replace(data=self._sealer.seal(row.data, _bound(row)))
+            row = row._replace(data=self._sealer.seal(row.data, row.bound))
         return (*row[:3], row_checksum(row), row.data or b"")
 
     def _is_current(self, row: Row) -> bool:
@@ -208,7 +208,7 @@ class SqliteBackend:
     def _opened(self, row: Row) -> Row:
         assert self._sealer is not None
         try:
-            return row._replace(data=self._sealer.open(row.data or b"", _bound(row)))
+            return row._replace(data=self._sealer.open(row.data or b"", row.bound))
         except NotOpenedError as error:
             if error.wrong_key:
                 raise self._wrong_key(self._sealer.home) from error
@@ -284,8 +284,3 @@ class SqliteBackend:
         if name.startswith(_DAMAGED):
             return UnavailableError(f"{start}: {error}: stop swarmd, and put back a copy")
         return UnavailableError(f"{start}: {error} ({name}): check the disk, and try again")
-
-
-def _bound(row: Row) -> bytes:
-    """What a sealed row is tied to: it does not open in another's place, nor as an older one."""
-    return f"{row.kind}/{row.id}/{row.version}".encode()

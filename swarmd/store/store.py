@@ -186,10 +186,15 @@ class Store:
                     await self._idle.wait()
 
     async def _catch_up(self) -> None:
+        """Wait for all that was committed before the lease was ours, or for the lease to go."""
         newest = await self._backend.newest()
-        while self._version < newest:
+        lost = asyncio.create_task(self.lease.lost.wait())
+        while self._version < newest and not lost.done():
             self._reached.clear()
-            await self._reached.wait()
+            reached = asyncio.create_task(self._reached.wait())
+            await asyncio.wait((lost, reached), return_when=asyncio.FIRST_COMPLETED)
+            reached.cancel()
+        lost.cancel()
 
     async def _follow(self) -> None:
         while True:

@@ -1,0 +1,197 @@
+"""Load, commit and follow the store as etcd keeps it."""
+
+from collections.abc import AsyncIterator, Sequence
+from random import Random
+from typing import Any, Final
+
+from swarmd.api.protos import etcd_pb2 as etcd
+from swarmd.backoff import Backoff
+from swarmd.clock import Clock
+from swarmd.errors import CorruptStateError, SwarmError, UnavailableError
+from swarmd.logs import fields, get_logger
+from swarmd.security.encryption import NotOpenedError, Sealer
+from swarmd.store.backend import Behind, Change, Loaded, Row, corrupt
+from swarmd.store.etcd import keys
+from swarmd.store.etcd.client import EtcdClient
+from swarmd.store.etcd.lease import EtcdLease
+
+log = get_logger(__name__)
+_PAGE: Final = 2_000  # rows a call: with rows of 500 KiB that is too much, so the bytes count too
+
+
+class EtcdBackend:
+    """One store; its writer is who holds the lease, everyone else follows."""
+
+    def __init__(
+        self, client: EtcdClient, lease: EtcdLease, sealer: Sealer, clock: Clock, random: Random
+    ) -> None:
+        self.lease = lease
+        self._client = client
+        self._sealer = sealer
+        self._clock = clock
+        self._random = random
+        self._version = 0
+        self._revision = 0  # etcd's, of the last transaction that this manager knows of
+
+    @property
+    def place(self) -> str:
+        return f"etcd at {self._client.socket}"
+
+    async def load(self) -> Loaded:
+        """Everything as of one revision, which is not older than the last acknowledged write."""
+        found, revision = await self._client.get(keys.VERSION)
+        rows: list[Row] = []
+        start = keys.OBJECTS
+        while start:
+            answer = await self._client.page(keys.OBJECTS, start, revision, _PAGE)
+            rows += [self._row(one) for one in answer.kvs]
+            start = answer.kvs[-1].key + b"\0" if answer.more else b""
+        self._version = int(found.value) if found is not None else 0
+        self._revision = revision
+        return Loaded(self._version, rows)
+
+    async def newest(self) -> int:
+        """The version of the last acknowledged transaction, whoever wrote it.
+
+        Waits for a quorum while the lease is ours; once it is not, there is nothing to wait for.
+        """
+        backoff = Backoff(0.05, 0.5, self._random)
+        while self.lease.held:
+            try:
+                found, _ = await self._client.get(keys.VERSION)
+                return int(found.value) if found is not None else 0
+            except UnavailableError as error:
+                delay = backoff.next()
+                log.warning(
+                    "cannot read the newest version", extra=fields(error=error, retry_in=delay)
+                )
+                await self._clock.sleep(delay)
+        return self._version
+
+    async def commit(self, version: int, rows: Sequence[Row]) -> None:
+        """Write while the lease is ours; what was sent and not answered is sent again until it is.
+
+        Raises UnavailableError once another manager leads: it may have happened then, and whoever
+        asked reads again.
+        """
+        request = self._transaction(version, rows)
+        backoff = Backoff(0.05, 0.5, self._random)
+        while self.lease.held:
+            try:
+                answer = await self._client.txn(request)
+            except UnavailableError as error:
+                delay = backoff.next()
+                log.warning("a write waits", extra=fields(error=error, retry_in=delay))
+                await self._clock.sleep(delay)
+                continue
+            if not answer.succeeded and not self._happened(answer, version):
+                break
+            self._version, self._revision = version, answer.header.revision
+            return
+        self.lease.lose()
+        message = "this manager leads no more: look whether it happened, and try again"
+        raise UnavailableError(message)
+
+    async def follow(self) -> AsyncIterator[Change]:
+        """What others commit, in order, from where this manager stands; raises Behind."""
+        backoff = Backoff(0.05, 1.0, self._random)
+        while True:
+            try:
+                async for change in self._watch():
+                    backoff.reset()
+                    yield change
+            except UnavailableError as error:
+                delay = backoff.next()
+                log.warning("cannot follow now", extra=fields(error=error, retry_in=delay))
+                await self._clock.sleep(delay)
+
+    async def _watch(self) -> AsyncIterator[Change]:
+        start = self._revision + 1
+        async for answer in self._client.watch(keys.STORE, keys.after(keys.STORE), start):
+            if answer.compact_revision:
+                raise Behind
+            if answer.canceled:
+                raise UnavailableError(f"etcd ended the watch: {answer.cancel_reason}")
+            for change, revision in self._changes(answer.events):
+                self._version, self._revision = change.version, revision
+                yield change
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _transaction(self, version: int, rows: Sequence[Row]) -> etcd.TxnRequest:
+        ops = [self._op(row) for row in rows]
+        put = etcd.PutRequest(key=keys.VERSION, value=str(version).encode())
+        ops.append(etcd.RequestOp(request_put=put))
+        look = [
+            etcd.RequestOp(request_range=etcd.RangeRequest(key=key))
+            for key in (keys.VERSION, keys.LEADER)
+        ]
+        return etcd.TxnRequest(compare=self._conditions(), success=ops, failure=look)
+
+    def _conditions(self) -> list[etcd.Compare]:
+        equal = etcd.Compare.EQUAL
+        fence = etcd.Compare(
+            result=equal,
+            target=etcd.Compare.CREATE,
+            key=keys.LEADER,
+            create_revision=self.lease.fence,
+        )
+        if not self._version:
+            before = etcd.Compare(
+                result=equal, target=etcd.Compare.CREATE, key=keys.VERSION, create_revision=0
+            )
+        else:
+            before = etcd.Compare(
+                result=equal,
+                target=etcd.Compare.VALUE,
+                key=keys.VERSION,
+                value=str(self._version).encode(),
+            )
+        return [fence, before]
+
+    def _happened(self, answer: etcd.TxnResponse, version: int) -> bool:
+        """An earlier try of the same commit was carried out, though its answer was lost."""
+        found, leader = (one.response_range.kvs for one in answer.responses)
+        ours = bool(leader) and leader[0].create_revision == self.lease.fence
+        return ours and bool(found) and int(found[0].value) == version
+
+    def _op(self, row: Row) -> etcd.RequestOp:
+        key = keys.object_key(row.kind, row.id)
+        if row.data is None:
+            return etcd.RequestOp(request_delete_range=etcd.DeleteRangeRequest(key=key))
+        value = keys.packed(row.version, self._sealer.seal(row.data, row.bound))
+        return etcd.RequestOp(request_put=etcd.PutRequest(key=key, value=value))
+
+    def _row(self, found: etcd.KeyValue) -> Row:
+        kind, object_id = keys.named(found.key)
+        version, sealed = keys.unpacked(found.value)
+        row = Row(kind, object_id, version, None)
+        try:
+            return row._replace(data=self._sealer.open(sealed, row.bound))
+        except NotOpenedError as error:
+            raise self._unreadable(row, error) from error
+
+    def _unreadable(self, row: Row, error: NotOpenedError) -> CorruptStateError:
+        if error.wrong_key:
+            return CorruptStateError(
+                f"{self.place} is sealed under another data key than the one in "
+                f"{self._sealer.home}: this node's state is not of this cluster, or of another time"
+            )
+        return corrupt(self.place, f"{row.kind} {row.id}: {error}")
+
+    def _changes(self, events: Sequence[Any]) -> list[tuple[Change, int]]:
+        """The transactions of these events: etcd never splits one over two answers."""
+        changes: list[tuple[Change, int]] = []
+        rows: list[Row] = []
+        for event in events:
+            if event.kv.key == keys.VERSION:
+                changes.append((Change(int(event.kv.value), rows), event.kv.mod_revision))
+                rows = []
+            elif event.type == etcd.Event.DELETE:
+                rows.append(Row(*keys.named(event.kv.key), 0, None))
+            else:
+                rows.append(self._row(event.kv))
+        if rows:
+            raise SwarmError(f"{self.place} shows changes of no transaction: is it ours alone?")
+        return changes
