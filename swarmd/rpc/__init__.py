@@ -7,6 +7,7 @@
                       server: one grpc.aio server
                         handlers: one for each method of every service
                           authorize   may this caller call this method? by the option in the protos
+                          open_calls  those of a node that is removed meanwhile end at once
                           errors      what a handler raises becomes a status with its sentence
                             the servicer's own method
 
@@ -16,6 +17,7 @@ one listener, the caller's real address and new certificates without closing the
 
     sockets    bind the two kinds of port, or say why not
     channel    dial a manager, or the control socket
+    tunnel     … by TLS of our own, where a manager's does not offer HTTP/2
 """
 
 import os

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,8 @@ from swarmd.security.tls import channel_credentials
 
 _NO_LIMIT: Final = -1
 _HELLO_SECONDS: Final = 5.0
-_OPTIONS: Final[list[tuple[str, Any]]] = [
+DialToJoin = Callable[[str, bytes], AbstractAsyncContextManager[aio.Channel]]
+OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.max_receive_message_length", _NO_LIMIT),
     ("grpc.max_send_message_length", _NO_LIMIT),
     ("grpc.ssl_target_name_override", MANAGER),
@@ -41,21 +44,22 @@ async def dial_control(path: Path | str) -> aio.Channel:
     """
     shown = await asyncio.to_thread(_leaf_of_control, str(path))
     credentials = grpc.ssl_channel_credentials(shown)
-    return aio.secure_channel(f"unix:{path}", credentials, options=_OPTIONS)
+    return aio.secure_channel(f"unix:{path}", credentials, options=OPTIONS)
 
 
 def dial_manager(address: str, certificates: NodeCertificates) -> aio.Channel:
     """A channel to a manager's remote port, under mutual TLS."""
-    return aio.secure_channel(address, channel_credentials(certificates), options=_OPTIONS)
+    return aio.secure_channel(address, channel_credentials(certificates), options=OPTIONS)
 
 
-async def fetch_root(address: str, root_digest: str) -> bytes:
+async def fetch_root(address: str, root_digest: str, dial: DialToJoin | None = None) -> bytes:
     """The root CA (PEM) of the manager at HOST:PORT, if it is the one that a join token names.
 
-    Raises UnauthenticatedError when it is another, UnavailableError when nobody answers.
+    `dial` is dial_to_join, or does as it does. Raises UnauthenticatedError when it is another root,
+    UnavailableError when nobody answers.
     """
     shown = await asyncio.to_thread(_leaf_of_manager, address)
-    async with dial_to_join(address, shown) as channel:
+    async with (dial or dial_to_join)(address, shown) as channel:
         try:
             answer = await CAStub(channel).GetRootCACertificate(
                 api.GetRootCACertificateRequest(), timeout=_HELLO_SECONDS
@@ -73,7 +77,7 @@ async def fetch_root(address: str, root_digest: str) -> bytes:
 def dial_to_join(address: str, root_pem: bytes) -> aio.Channel:
     """A channel without a certificate, for the three calls of a node that has none yet."""
     credentials = grpc.ssl_channel_credentials(root_pem)
-    return aio.secure_channel(address, credentials, options=_OPTIONS)
+    return aio.secure_channel(address, credentials, options=OPTIONS)
 
 
 def _leaf_of_manager(address: str) -> bytes:

@@ -9,6 +9,7 @@ from swarmd.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
+    NoHttp2Error,
     NotFoundError,
     OutOfSequenceError,
     PermissionDeniedError,
@@ -35,7 +36,7 @@ _CLASSES: Final[dict[Status, type[SwarmError]]] = {
     Status.UNAVAILABLE: UnavailableError,
     Status.UNAUTHENTICATED: UnauthenticatedError,
 }
-_NO_HTTP2: Final = "missing selected ALPN"  # grpcio insists on it, Go's clients did not
+_NO_HTTP2: Final = "missing selected ALPN"  # grpcio insists on it, Go's clients did not: tunnel.py
 _OUT_OF_SEQUENCE: Final = str(OutOfSequenceError())
 
 
@@ -61,10 +62,7 @@ def from_rpc_error(error: aio.AioRpcError) -> SwarmError:
     """The error that the far side raised, as near as its status and sentence tell."""
     status, sentence = Status(error.code().value[0]), error.details() or error.code().name
     if status is Status.UNAVAILABLE and _NO_HTTP2 in sentence:
-        return UnavailableError(
-            "it does not offer HTTP/2 any more (ALPN): a SwarmKit manager that renewed its"
-            " certificate, or a Docker Engine that did, needs a restart"
-        )
+        return NoHttp2Error()
     if status is Status.UNKNOWN and sentence.endswith(_OUT_OF_SEQUENCE):
         return OutOfSequenceError()
     kind = _CLASSES.get(status, SwarmError)

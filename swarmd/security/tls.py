@@ -28,10 +28,20 @@ def local_context(certificates: NodeCertificates) -> ssl.SSLContext:
 
 def client_context(certificates: NodeCertificates, roots_pem: bytes) -> ssl.SSLContext:
     """For a server that is no node: it has to be of these roots, and bear the name we dial."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=roots_pem.decode())
+    context = _client_context(roots_pem)
     _load(context, certificates)
+    return context
+
+
+def manager_context(
+    root_pem: bytes, certificates: NodeCertificates | None = None
+) -> ssl.SSLContext:
+    """For a manager: it has to be of this root; verifies as gRPC's own TLS does."""
+    context = _client_context(root_pem)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a leaf may be the root
+    context.set_alpn_protocols(_ALPN)
+    if certificates is not None:
+        _load(context, certificates)
     return context
 
 
@@ -56,6 +66,13 @@ def identity_shown(tls: ssl.SSLObject, now: float) -> Identity | None:
     if role not in ROLES:
         return None
     return Identity(names.get("commonName", ""), role, names.get("organizationName", ""))
+
+
+def _client_context(roots_pem: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=roots_pem.decode())
+    return context
 
 
 def _server_context(certificates: NodeCertificates) -> ssl.SSLContext:

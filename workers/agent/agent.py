@@ -7,6 +7,7 @@ a second or so, and finds its nodes waiting. Only then the delays grow, up to ei
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -18,6 +19,7 @@ from swarmd.api import said
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.errors import (
+    NoHttp2Error,
     NotFoundError,
     PermissionDeniedError,
     SwarmError,
@@ -54,7 +56,7 @@ class Agent:
     def __init__(
         self,
         *,
-        dial: Callable[[str], aio.Channel],
+        dial: Callable[[str], AbstractAsyncContextManager[aio.Channel]],
         describe: Callable[[], Awaitable[api.NodeDescription]],
         configure: Callable[[api.Node], Awaitable[None]],
         hear: Callable[[api.SessionMessage], None],
@@ -113,8 +115,7 @@ class Agent:
     async def _keep_sessions(self, remote: Remote) -> None:
         """Sessions over one connection, until an error ends it.
 
-        Who only has something new to say of itself says it by the connection that there is: a
-        SwarmKit manager that renewed its certificate takes no new one.
+        Who only has something new to say of itself says it by the connection that there is.
         """
         async with self._dial(remote.addr) as channel:
             while True:
@@ -244,8 +245,8 @@ def _event(error: SwarmError) -> str:
         return "this node was removed from the swarm: `swarmd leave` cleans up"
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return "the manager does not accept this node's certificate"
-    if "alpn" in sentence:
-        return "the manager does not speak HTTP/2 any more: a SwarmKit manager needs a restart"
+    if isinstance(error, NoHttp2Error):
+        return "the manager's TLS does not offer HTTP/2: going on without its offer"
     if "certificate" in sentence or "handshake" in sentence or "ssl" in sentence:
         return "the manager and this node do not trust each other's certificates"
     return "no session with the manager"

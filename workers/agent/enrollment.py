@@ -30,8 +30,9 @@ from swarmd.errors import (
     UnavailableError,
 )
 from swarmd.logs import fields, get_logger
-from swarmd.rpc.channel import dial_to_join, fetch_root
+from swarmd.rpc.channel import DialToJoin, dial_to_join, fetch_root
 from swarmd.rpc.errors import from_rpc_error
+from swarmd.rpc.tunnel import Tunnels
 from swarmd.security import join_tokens
 from swarmd.security.certificates import (
     BadCertificateError,
@@ -41,6 +42,7 @@ from swarmd.security.certificates import (
 from swarmd.security.identity import MANAGER
 from swarmd.security.join_tokens import JoinToken
 from swarmd.security.reentry import FORMER_HEADER, request_again
+from swarmd.security.tls import manager_context
 from swarmd.state_dir import StateDir
 
 log = get_logger(__name__)
@@ -82,10 +84,11 @@ async def enroll(
     token, address = _parse(config.join_token), config.join_addr
     before = await asyncio.to_thread(_earlier, state_dir)
     log.info("joining", extra=fields(manager=address))
-    root = await _persist(lambda: fetch_root(address, token.root_digest), address, clock)
+    dial = _dial(Tunnels())
+    root = await _persist(lambda: fetch_root(address, token.root_digest, dial), address, clock)
     request = _request(config, before)
     try:
-        async with dial_to_join(address, root) as channel:
+        async with dial(address, root) as channel:
             node_id = await _persist(lambda: issue(channel, request), address, clock)
             chain = await wait_issued(channel, node_id, request.csr, clock, random)
         certificates = NodeCertificates.of(root, chain, request.key_pem)
@@ -101,6 +104,12 @@ async def enroll(
         )
     log.info("joined", extra=fields(cluster=identity.cluster_id, node=identity.node_id))
     return certificates
+
+
+def _dial(tunnels: Tunnels) -> DialToJoin:
+    return lambda address, root: tunnels.channel(
+        address, lambda: dial_to_join(address, root), lambda: manager_context(root)
+    )
 
 
 async def issue(channel: aio.Channel, request: Request) -> str:

@@ -160,8 +160,7 @@ class Renewal:
     async def _connection(self, remote: Remote) -> AsyncIterator[aio.Channel]:
         """The session's, where there is one; who dialled it closes it.
 
-        A SwarmKit manager takes no new connections of ours any more once it has renewed its own
-        certificate, as it does first in a change of root: it would wait for us for ever.
+        In a change of root it is the one that both trust already.
         """
         if (channel := self._current()) is not None:
             yield channel

@@ -11,6 +11,7 @@ from swarmd.errors import (
     CorruptStateError,
     FailedPreconditionError,
     InvalidArgumentError,
+    NoHttp2Error,
     NotFoundError,
     OutOfSequenceError,
     PermissionDeniedError,
@@ -98,5 +99,4 @@ def test_go_wraps_the_sentence_of_a_version_conflict():
 def test_a_go_manager_that_lost_http2_is_told_of_as_what_it_is():
     said = "failed to connect to all addresses; Cannot check peer: missing selected ALPN property."
     error = over_the_wire(grpc.StatusCode.UNAVAILABLE, said)
-    assert isinstance(error, UnavailableError)
-    assert "needs a restart" in str(error)
+    assert isinstance(error, NoHttp2Error)
