@@ -56,7 +56,7 @@ class Authorizer:
 
     def __init__(self, node: Identity, is_removed: Callable[[str], bool] = lambda _: False) -> None:
         self._node = node
-        self._is_removed = is_removed
+        self.is_removed = is_removed
 
     def authorize(self, rule: Rule, peer: Peer) -> Caller:
         """The caller; raises PermissionDeniedError when it may not call under this rule."""
@@ -85,7 +85,7 @@ class Authorizer:
 
     def check_still_there(self, caller: Caller) -> None:
         """Raises PermissionDeniedError for a node that was removed since its call began."""
-        if not caller.local and self._is_removed(caller.node_id):
+        if not caller.local and self.is_removed(caller.node_id):
             raise PermissionDeniedError(f"permission denied: {_removed(caller.node_id)}")
 
     def _objection(self, shown: Identity | None) -> str:
@@ -93,7 +93,7 @@ class Authorizer:
             return "no client certificate was shown"
         if shown.cluster_id != self._node.cluster_id:
             return f"the client certificate is not of cluster {self._node.cluster_id}"
-        if self._is_removed(shown.node_id):
+        if self.is_removed(shown.node_id):
             return _removed(shown.node_id)
         return ""
 

@@ -1,7 +1,8 @@
 """One gRPC handler for each method of the wire: authorized, its errors told, or not there yet."""
 
+import contextlib
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import grpc
@@ -13,7 +14,10 @@ from swarmd.api.protos import (
     ca_pb2,
     control_pb2,
     dispatcher_pb2,
+    explain_pb2,
+    governor_pb2,
     health_pb2,
+    journal_pb2,
     logbroker_pb2,
     raft_pb2,
     resource_pb2,
@@ -22,6 +26,7 @@ from swarmd.api.protos import (
 from swarmd.errors import FailedPreconditionError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
+from swarmd.rpc.open_calls import OpenCalls
 from swarmd.security.identity import Peer
 
 _FILES: Final = (
@@ -29,7 +34,10 @@ _FILES: Final = (
     ca_pb2,
     control_pb2,
     dispatcher_pb2,
+    explain_pb2,
+    governor_pb2,
     health_pb2,
+    journal_pb2,
     logbroker_pb2,
     raft_pb2,
     resource_pb2,
@@ -53,11 +61,13 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         self,
         servicers: Iterable[object],
         authorizer: Authorizer,
+        open_calls: OpenCalls,
         find_peer: FindPeer,
         closed: str = "",
     ) -> None:
         self._closed = closed
         self._authorizer = authorizer
+        self._open_calls = open_calls
         self._find_peer = find_peer
         owners = dict(_owners(servicers))
         self._handlers = {
@@ -93,20 +103,24 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
         async def call(request: Any, context: Any) -> Any:
             try:
-                return await behaviour(request, enter(context))
+                entered = enter(context)
+                with self._open_calls.holding(entered.caller):
+                    return await behaviour(request, entered)
             except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
                 await abort(context, name, error)
 
-        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+        async def stream(request: Any, context: Any) -> None:
+            # Written, not yielded: whoever ends the call ends it in here, also during a write.
             try:
                 entered = enter(context)
-                async for reply in behaviour(request, entered):
-                    self._authorizer.check_still_there(entered.caller)
-                    yield reply
+                with self._open_calls.holding(entered.caller):
+                    async with contextlib.aclosing(behaviour(request, entered)) as replies:
+                        async for reply in replies:
+                            self._authorizer.check_still_there(entered.caller)
+                            await context.write(reply)
             except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
                 await abort(context, name, error)
 
-        # grpcio tells the two ways to stream apart by the kind of function, so ours is alike.
         return stream if inspect.isasyncgenfunction(behaviour) else call
 
 

@@ -19,6 +19,7 @@ from grpc import aio
 from swarmd.clock import Clock
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.handlers import Handlers
+from swarmd.rpc.open_calls import OpenCalls
 from swarmd.rpc.router import Router
 from swarmd.rpc.sockets import bind_control, bind_remote, remove_control
 from swarmd.security.certificates import NodeCertificates
@@ -51,8 +52,11 @@ _OPTIONS: Final[list[tuple[str, Any]]] = [
 class Server:
     """Made by `make_server`; `run` owns what it holds and gives it back."""
 
-    def __init__(self, grpc_server: aio.Server, router: Router, directory: int) -> None:
+    def __init__(
+        self, grpc_server: aio.Server, router: Router, open_calls: OpenCalls, directory: int
+    ) -> None:
         self._grpc = grpc_server
+        self.open_calls = open_calls
         self._router = router
         self._directory = directory
         self._ports: list[tuple[socket.socket, Path | None]] = []
@@ -123,10 +127,12 @@ def make_server(
         random=random,
     )
     server = aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((Handlers(servicers, authorizer, router.find_peer, closed),))
+    open_calls = OpenCalls(authorizer)
+    handlers = Handlers(servicers, authorizer, open_calls, router.find_peer, closed)
+    server.add_generic_rpc_handlers((handlers,))
     mask = os.umask(_OWNER_ONLY)
     try:
         server.add_insecure_port(f"unix:{inner}")
     finally:
         os.umask(mask)
-    return Server(server, router, descriptor)
+    return Server(server, router, open_calls, descriptor)

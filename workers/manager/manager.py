@@ -21,6 +21,7 @@ from swarmd.state_dir import StateDir
 from swarmd.store import Lease, Store
 from workers.manager.autolock import Autolock
 from workers.manager.ca.own_certificate import OwnCertificate
+from workers.manager.ca.revocation import Revocation
 from workers.manager.ca.server import is_removed
 from workers.manager.components import leader_components
 from workers.manager.leadership import Leadership
@@ -86,7 +87,13 @@ class Manager:
             services.dispatcher.reached_port = port
         leadership = Leadership(
             self._lease,
-            lambda: leader_components(self._store, self._clock, self._random, *services.leading),
+            lambda: leader_components(
+                self._store,
+                self._clock,
+                self._random,
+                *services.leading,
+                csi_plugins=self._config.csi_plugin,
+            ),
         )
 
         def renewed(certificates: NodeCertificates) -> None:
@@ -106,6 +113,7 @@ class Manager:
         await autolock.settle()  # before an agent of ours reads the file for the first time
         async with asyncio.TaskGroup() as group:
             group.create_task(server.run())
+            group.create_task(Revocation(self._store, server.open_calls.end_removed).run())
             group.create_task(leadership.run())
             group.create_task(autolock.run())
             group.create_task(own.run())

@@ -1,14 +1,11 @@
 """Requests come in, certificates go out: the CA and NodeCA services on a store."""
 
 import asyncio
-from random import Random
-from types import SimpleNamespace
 
 import pytest
 
 from swarmd import api
 from swarmd.api import times
-from swarmd.config import NodeConfig
 from swarmd.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -16,84 +13,12 @@ from swarmd.errors import (
     UnavailableError,
 )
 from swarmd.security.certificates import NodeCertificates, new_request, parse_chain
-from swarmd.security.identity import MANAGER, WORKER, Caller, Identity
-from swarmd.security.reentry import FORMER_HEADER, request_again
-from swarmd.security.root_ca import RootCA
-from swarmd.store import MemoryBackend, Store
+from swarmd.security.identity import MANAGER, WORKER, Identity
 from tests import builders
-from tests.fakes.clock import FakeClock
-from workers.manager.bootstrap import first_cluster
-from workers.manager.ca.requests import request_renewal
-from workers.manager.ca.server import CAServer, is_removed
-from workers.manager.ca.signer import Signer
+from tests.unit.manager.ca.asking import NOBODY, cluster_of, of, request, status
+from workers.manager.ca.server import is_removed
 
 State = api.IssuanceStatus.State
-
-
-def nobody(former: bytes = b""):
-    """The context of a caller without a certificate, or with that which it had before."""
-    return SimpleNamespace(
-        caller=Caller("", "", "", "10.0.0.1:1", local=False),
-        invocation_metadata=lambda: ((FORMER_HEADER, former),) if former else (),
-    )
-
-
-NOBODY = nobody()
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-async def store(clock):
-    async with Store(MemoryBackend(), clock) as store:
-        cluster = first_cluster(RootCA.create(clock.now()), NodeConfig(hostname="h"), Random(1))
-        await store.update(lambda tx: tx.clusters.create(cluster))
-        yield store
-
-
-@pytest.fixture
-def signer(store, clock):
-    return Signer(store, clock, Random(2))
-
-
-@pytest.fixture
-async def ca(store, signer):
-    """The services, with the signer at work."""
-    running = asyncio.create_task(signer.run())
-    yield CAServer(store, signer, Random(3))
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-@pytest.fixture
-def idle(store, signer):
-    """The services, on a manager that does not sign."""
-    return CAServer(store, signer, Random(3))
-
-
-def cluster_of(store):
-    (cluster,) = store.view().clusters.find()
-    return cluster
-
-
-def of(node_id, role=WORKER):
-    return SimpleNamespace(caller=Caller(node_id, role, "c", "10.0.0.1:1", local=False))
-
-
-def request(store, token="", csr=None, **rest):
-    csr = new_request()[0] if csr is None else csr
-    tokens = cluster_of(store).root_ca.join_tokens
-    token = getattr(tokens, token, token)
-    return api.IssueNodeCertificateRequest(csr=csr, token=token, **rest)
-
-
-async def status(ca, node_id):
-    asked = api.NodeCertificateStatusRequest(node_id=node_id)
-    async with asyncio.timeout(5):
-        return await ca.NodeCertificateStatus(asked, NOBODY)
 
 
 async def test_anyone_gets_the_root(idle, store):
@@ -118,101 +43,6 @@ async def test_a_manager_token_is_refused_with_a_sentence(ca, store):
     with pytest.raises(FailedPreconditionError, match="Join with the worker token"):
         await ca.IssueNodeCertificate(request(store, "manager"), NOBODY)
     assert 0 == len(store.view().nodes)
-
-
-async def test_a_node_that_lost_its_certificates_time_gets_back_in_under_its_id(ca, store):
-    csr, key = new_request()
-    joined = await ca.IssueNodeCertificate(request(store, "worker", csr), NOBODY)
-    await status(ca, joined.node_id)
-    again = request(store, "worker", request_again(joined.node_id, key))
-    assert joined.node_id == (await ca.IssueNodeCertificate(again, NOBODY)).node_id
-    issued = await status(ca, joined.node_id)
-    assert again.csr == issued.certificate.csr
-    assert 1 == len(store.view().nodes)
-
-
-class Joined:
-    """A worker that joined; `lose_one` renews its certificate, and drops what comes of that."""
-
-    def __init__(self, ca, store):
-        self.ca, self.store = ca, store
-        self.node_id, self.key, self.former = "", b"", b""
-
-    async def join(self):
-        csr, self.key = new_request()
-        asked = request(self.store, "worker", csr)
-        self.node_id = (await self.ca.IssueNodeCertificate(asked, NOBODY)).node_id
-        self.former = (await status(self.ca, self.node_id)).certificate.certificate
-        return self
-
-    async def lose_one(self):
-        asked = request(self.store)
-        await self.ca.IssueNodeCertificate(asked, of(self.node_id))
-        await status(self.ca, self.node_id)
-
-    async def come_back(self, former=None, key=b"", name=""):
-        csr = request_again(name or self.node_id, key or self.key)
-        asked = request(self.store, "worker", csr)
-        context = nobody(self.former if former is None else former)
-        return (await self.ca.IssueNodeCertificate(asked, context)).node_id
-
-
-@pytest.fixture
-async def joined(ca, store):
-    return await Joined(ca, store).join()
-
-
-async def test_a_node_whose_renewal_never_reached_it_gets_back_in_under_its_id(joined, store):
-    await joined.lose_one()
-    await joined.lose_one()
-    assert joined.node_id == await joined.come_back()
-    assert 1 == len(store.view().nodes)
-
-
-async def test_it_does_so_too_while_its_renewal_is_not_signed_yet(joined, store, ca):
-    await store.update(lambda tx: request_renewal(tx, joined.node_id, new_request()[0]))
-    assert joined.node_id == await joined.come_back()
-
-
-async def test_an_older_key_than_the_one_that_renewed_last_proves_nothing(joined, clock, ca):
-    clock.advance(seconds=91 * 24 * 3600)
-    await joined.lose_one()
-    with pytest.raises(FailedPreconditionError, match="has had a newer certificate"):
-        await joined.come_back()
-
-
-async def test_what_does_not_prove_the_name_is_refused_and_makes_no_node(joined, ca, store):
-    await joined.lose_one()
-    other = await Joined(ca, store).join()
-    foreign = RootCA.create(0).signer()
-    identity = Identity(joined.node_id, WORKER, cluster_of(store).id)
-    forged = foreign.sign(request_again(joined.node_id, joined.key), identity, 3600, 0)
-    claims = [
-        {"key": new_request()[1]},
-        {"former": b""},
-        {"former": b"garbage"},
-        {"former": forged},
-        {"former": other.former},
-        {"former": other.former, "key": other.key},
-    ]
-    for claim in claims:
-        with pytest.raises(FailedPreconditionError, match="swarmd leave"):
-            await joined.come_back(**claim)
-    assert 2 == len(store.view().nodes)
-
-
-async def test_a_node_that_the_cluster_knows_no_more_gets_a_new_id(joined, store):
-    await store.update(lambda tx: tx.nodes.delete(joined.node_id))
-    assert joined.node_id != await joined.come_back()
-
-
-async def test_getting_back_in_takes_a_valid_token(ca, store):
-    csr, key = new_request()
-    joined = await ca.IssueNodeCertificate(request(store, "worker", csr), NOBODY)
-    await status(ca, joined.node_id)
-    again = request(store, "stale", request_again(joined.node_id, key))
-    with pytest.raises(InvalidArgumentError, match="valid join token"):
-        await ca.IssueNodeCertificate(again, NOBODY)
 
 
 async def test_a_joining_node_says_its_availability(ca, store):
