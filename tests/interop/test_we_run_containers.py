@@ -101,6 +101,7 @@ def test_docker_shows_what_both_kinds_print(docker, worker, engine, services):
     for name in BOTH:
         lines = re.compile(rf"^{name}\.[12]\.\w+@{worker.host.name} +\| hello$", re.MULTILINE)
         wait(lambda n=name, f=lines: 2 == len(f.findall(docker.logs(n))), f"what {name} prints")
+    assert "deserializ" not in worker.log
 
 
 def test_a_container_of_the_service_is_told_by_its_id(docker, worker, engine, services):

@@ -23,6 +23,7 @@ from swarmd.rpc.errors import from_rpc_error
 
 log = get_logger(__name__)
 
+_PUBLISH: Final = "/docker.swarmkit.v1.LogBroker/PublishLogs"
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LAST_RETRY_SECONDS: Final = 8.0
 _WAITING_MESSAGES: Final = 256
@@ -51,6 +52,10 @@ class LogPublisher:
     def __init__(self, channel: aio.Channel, tasks: Tasks, clock: Clock, random: Random) -> None:
         # grpcio's stubs have no useful static type for an async channel.
         self._broker: Any = LogBrokerStub(channel)
+        # SwarmKit's managers end this call well, and send no answer: grpcio would log that.
+        self._publish: Any = channel.stream_unary(
+            _PUBLISH, api.PublishLogsMessage.SerializeToString, _unread
+        )
         self._tasks = tasks
         self._clock = clock
         self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, random)
@@ -106,7 +111,7 @@ class LogPublisher:
         about = fields(subscription=message.id)
         log.debug("publishing logs", extra=about)
         try:
-            await _Publication(self._broker, self._tasks, message).run()
+            await _Publication(self._publish, self._tasks, message).run()
         except SwarmError as error:
             extra = fields(subscription=message.id, reason=error)
             log.info("logs cannot be published any more", extra=extra)
@@ -116,11 +121,15 @@ class LogPublisher:
             log.debug("logs published", extra=about)
 
 
+def _unread(_: bytes) -> None:
+    """All that an answer says is that the call ended."""
+
+
 class _Publication:
     """The output of all tasks that one subscription selects, into one stream."""
 
-    def __init__(self, broker: Any, tasks: Tasks, message: api.SubscriptionMessage) -> None:
-        self._broker = broker
+    def __init__(self, publish: Any, tasks: Tasks, message: api.SubscriptionMessage) -> None:
+        self._publish = publish
         self._tasks = tasks
         self._id = message.id
         self._options = message.options
@@ -132,7 +141,7 @@ class _Publication:
 
     async def run(self) -> None:
         """Until all is published, or for ever where it follows; raises a SwarmError."""
-        call = self._broker.PublishLogs()
+        call = self._publish()
         try:
             async with asyncio.TaskGroup() as group:
                 sending = group.create_task(self._send(call))
