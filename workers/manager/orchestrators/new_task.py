@@ -7,7 +7,7 @@ is: the update that made it, and the restart that did, with its delay.
 from typing import Final
 
 from swarmd import api
-from swarmd.api import labels, services, times
+from swarmd.api import breakers, labels, services, times
 from swarmd.store import WriteTx
 
 UPDATE_LABEL: Final = labels.UPDATE
@@ -48,10 +48,14 @@ def from_template(made: api.Task, task_id: str, *, slot: int = 0, node_id: str =
 def create(
     tx: WriteTx, template: api.Task, task_id: str, slot: int = 0, node_id: str = ""
 ) -> api.Task | None:
-    """Make the task, unless its service is gone by now."""
-    if tx.services.get(template.service_id) is None:
+    """Make the task, unless its service is gone by now; it waits while a breaker holds that."""
+    service = tx.services.get(template.service_id)
+    if service is None:
         return None
-    return tx.tasks.create(from_template(template, task_id, slot=slot, node_id=node_id))
+    made = from_template(template, task_id, slot=slot, node_id=node_id)
+    if breakers.holds(tx.breakers.get(service.id), service):
+        made.desired_state = api.TaskState.READY
+    return tx.tasks.create(made)
 
 
 def goal(service: api.Service) -> api.TaskState.ValueType:

@@ -10,6 +10,7 @@ from workers.manager.orchestrators.jobs import Jobs
 from workers.manager.orchestrators.loop import Loop
 from workers.manager.orchestrators.removals import Removals
 from workers.manager.orchestrators.replicated import Replicated
+from workers.manager.orchestrators.restart_governor import RestartGovernor
 from workers.manager.orchestrators.restarts import DelayedStarts
 from workers.manager.orchestrators.updater import Updater
 
@@ -22,6 +23,7 @@ class Orchestrator:
         self._loops: list[Loop] = [
             Removals(store, clock, random),
             DelayedStarts(store, clock, random),
+            RestartGovernor(store, clock, random),
             updater,
             Replicated(store, clock, random, updater),
             GlobalServices(store, clock, random, updater),

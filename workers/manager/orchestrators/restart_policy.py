@@ -46,28 +46,26 @@ class Restart:
 
 def of(task: api.Task) -> Restart:
     """The restart that made this task."""
-    labels = task.annotations.labels
-    if ATTEMPT_LABEL not in labels:
+    told = task.annotations.labels
+    if ATTEMPT_LABEL not in told:
         return Restart()
-    return Restart(
-        int(labels[ATTEMPT_LABEL]), int(labels[FAILURES_LABEL]), float(labels[DELAY_LABEL])
-    )
+    return Restart(int(told[ATTEMPT_LABEL]), int(told[FAILURES_LABEL]), float(told[DELAY_LABEL]))
 
 
 def mark(task: api.Task, restart: Restart) -> None:
     """Write it into the replacement, for people and for the next leader."""
-    labels = task.annotations.labels
-    labels[ATTEMPT_LABEL] = str(restart.attempt)
-    labels[FAILURES_LABEL] = str(restart.failures)
-    labels[DELAY_LABEL] = f"{restart.delay_seconds:.3f}"
+    told = task.annotations.labels
+    told[ATTEMPT_LABEL] = str(restart.attempt)
+    told[FAILURES_LABEL] = str(restart.failures)
+    told[DELAY_LABEL] = f"{restart.delay_seconds:.3f}"
     announce(task, restart)
 
 
-def announce(task: api.Task, restart: Restart) -> None:
-    """Say in its status, where the slot is crash-looping, that a restart is to come."""
-    if str(restart):
+def announce(task: api.Task, restart: Restart, held: str = "") -> None:
+    """Say in its status that the slot is crash-looping, and so is started late, or is held."""
+    if held or str(restart):
         told = task.status.message.partition(": restart ")[0]
-        task.status.message = f"{told}: {restart}"
+        task.status.message = f"{told}: restart held ({held})" if held else f"{told}: {restart}"
 
 
 def is_restarted(task: api.Task, service: api.Service, slot: Sequence[api.Task]) -> bool:
@@ -88,7 +86,7 @@ def next_restart(
     """The restart that replaces this task; who lost its node is not at fault, and need not wait."""
     same = _same_version(task, service)
     before = of(task) if same else Restart()
-    failures = _quick_failures(task, before, of(task).delay_seconds)
+    failures = _quick_failures(task, before)
     lost = nodes.is_drained(node) or nodes.is_down(node) or (node is None and task.node_id != "")
     delay = 0.0 if lost else _delay(task.spec, failures, random)
     return Restart(before.attempt + 1, failures, delay)
@@ -109,6 +107,13 @@ def filling(slot: Sequence[api.Task], service: api.Service) -> slots.Slot:
     return [] if is_restarted(last, service, kept) else [last]
 
 
+def mark_held(task: api.Task, now: float) -> None:
+    """Write into a task that starts now how much later that is than it was to be."""
+    held = now - start_time(task)
+    if held >= 1:
+        task.annotations.labels[labels.RESTART_HELD] = f"{held:.3f}"
+
+
 def start_time(task: api.Task) -> float:
     """When a task may start, which waits in desired state READY."""
     return tasks.created(task) + of(task).delay_seconds
@@ -127,14 +132,26 @@ def _attempts(task: api.Task, slot: Sequence[api.Task]) -> int:
     )
 
 
-def _quick_failures(task: api.Task, before: Restart, waited: float) -> int:
+def lived_seconds(task: api.Task) -> float:
+    """From when it might start to its end; none of it for a rejected one.
+
+    That never ran, however long its image took to be found missing.
+    """
+    if task.status.state == api.TaskState.REJECTED:
+        return 0.0
+    held = float(task.annotations.labels.get(labels.RESTART_HELD, 0))
+    return max(0.0, tasks.since(task) - start_time(task) - held)
+
+
+def ran_well(task: api.Task, lived: float) -> bool:
+    """Long enough that its end was no failure to start; `lived` is in seconds."""
+    return lived >= max(WELL_SECONDS, of(task).delay_seconds)
+
+
+def _quick_failures(task: api.Task, before: Restart) -> int:
     if task.status.state not in _FAILED:
         return 0
-    ran = tasks.since(task) - tasks.created(task) - waited
-    # A rejected one never ran, however long its image took to be found missing.
-    if task.status.state == api.TaskState.FAILED and ran >= max(WELL_SECONDS, waited):
-        return 0
-    return before.failures + 1
+    return 0 if ran_well(task, lived_seconds(task)) else before.failures + 1
 
 
 def _delay(spec: api.TaskSpec, failures: int, random: Random) -> float:

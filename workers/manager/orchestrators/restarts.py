@@ -12,7 +12,8 @@ from random import Random
 from typing import Any, Final
 
 from swarmd import api, ids
-from swarmd.api import nodes, services, tasks
+from swarmd.api import breakers, nodes, services, tasks
+from swarmd.api.protos.governor_pb2 import Breaker
 from swarmd.clock import Clock, wait_event
 from swarmd.store import Created, Deleted, Event, ReadTx, Select, Store, Updated, WriteTx, by
 from workers.manager.orchestrators import new_task, restart_policy
@@ -45,21 +46,23 @@ def restart(tx: WriteTx, task_id: str, now: float, random: Random) -> api.Task |
     node = tx.nodes.get(task.node_id)
     again = restart_policy.is_restarted(task, service, neighbours(tx, service, task))
     how = restart_policy.next_restart(task, service, node, random) if again else None
-    _give_up(tx, task, how)
+    breaker = tx.breakers.get(service.id)
+    held = breaker.reason if breaker and breakers.holds(breaker, service) else ""
+    _give_up(tx, task, how, held)
     if how is None:
         return None
     made = replacement(tx, task, service, now, random)
     restart_policy.mark(made, how)
-    if how.delay_seconds or _stops_still(task, tx):
+    if how.delay_seconds or held or _stops_still(task, tx):
         made.desired_state = _READY
     return tx.tasks.create(made)
 
 
-def _give_up(tx: WriteTx, task: api.Task, how: restart_policy.Restart | None) -> None:
+def _give_up(tx: WriteTx, task: api.Task, how: restart_policy.Restart | None, held: str) -> None:
     old = tx.tasks.copy(task.id)
     old.desired_state = api.TaskState.SHUTDOWN
     if how is not None:
-        restart_policy.announce(old, how)  # the replacement's own is soon overwritten
+        restart_policy.announce(old, how, held)  # the replacement's own is soon overwritten
     tx.tasks.update(old)
 
 
@@ -94,6 +97,7 @@ class DelayedStarts(TimedLoop):
         return (
             Select(api.Task, where=self._matters),
             Select(api.Node, actions={Updated, Deleted}, where=self._is_lost),
+            Select(Breaker, actions={Updated, Deleted}),
         )
 
     def look(self) -> None:
@@ -107,7 +111,9 @@ class DelayedStarts(TimedLoop):
     def note(self, event: Event) -> None:
         if not isinstance(event, Created | Updated | Deleted):
             return
-        if isinstance(event.object, api.Node):
+        if isinstance(event.object, Breaker):
+            self._to_check.update(_waiting(self.store.view(), event.object.id))
+        elif isinstance(event.object, api.Node):
             self._to_check.update(self._held)
         elif event.object.desired_state == _READY:
             self._to_check.add(event.object.id)
@@ -125,7 +131,7 @@ class DelayedStarts(TimedLoop):
         checked, self._to_check = self._to_check, set()
         due = [task_id for task_id in checked if self._is_due(task_id, now)]
         if due:
-            await self.commit([partial(start, task_id=task_id) for task_id in due])
+            await self.commit([partial(start, task_id=task_id, now=now) for task_id in due])
 
     def _matters(self, event: Any) -> bool:
         task: api.Task = event.object
@@ -143,6 +149,8 @@ class DelayedStarts(TimedLoop):
         if task is None or service is None or task.desired_state != _READY:
             self._held.pop(task_id, None)
             return False
+        if breakers.holds(tx.breakers.get(service.id), service):
+            return False  # looked at again when the breaker changes
         # A leader whose clock is behind the one before it waits no longer than was asked for.
         waits = min(restart_policy.start_time(task) - now, restart_policy.of(task).delay_seconds)
         if waits > 0:
@@ -160,6 +168,11 @@ class DelayedStarts(TimedLoop):
             self._held_at[_place(task)].add(task.id)
             heapq.heappush(self._delayed, (self._held[task.id], task.id))
         return self._held[task.id] <= now
+
+
+def _waiting(tx: ReadTx, service_id: str) -> list[str]:
+    found = tx.tasks.find(by.all_of(by.desired_state(_READY), by.service(service_id)))
+    return [task.id for task in found]
 
 
 def _place(task: api.Task) -> Place:
@@ -180,7 +193,7 @@ def slot_is_free(tx: ReadTx, service: api.Service, task: api.Task) -> bool:
     )
 
 
-def start(tx: WriteTx, task_id: str) -> api.Task | None:
+def start(tx: WriteTx, task_id: str, now: float) -> api.Task | None:
     """Let the task run that waited; None where it waits no more."""
     task = tx.tasks.get(task_id)
     service = tx.services.get(task.service_id) if task is not None else None
@@ -188,4 +201,5 @@ def start(tx: WriteTx, task_id: str) -> api.Task | None:
         return None
     own = tx.tasks.copy(task_id)
     own.desired_state = new_task.goal(service)
+    restart_policy.mark_held(own, now)
     return tx.tasks.update(own)
