@@ -10,7 +10,7 @@ import contextlib
 import enum
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -98,32 +98,49 @@ def _when(task: api.Task) -> float:
 
 async def converge(control: Control, service_id: str, most_seconds: float | None) -> int:
     """Wait, and show it on a terminal; returns the command's exit status."""
-    display = _Display()
+    return await converge_all(control, {service_id: ""}, most_seconds)
+
+
+async def converge_all(
+    control: Control, services: Mapping[str, str], most_seconds: float | None
+) -> int:
+    """Wait for all of these, by id, each with the name that it is shown by: none for a lone one."""
+    display = _Display(services)
     try:
         async with asyncio.timeout(most_seconds):
-            progress = await _wait(control, service_id, display)
+            found = await asyncio.gather(*(_wait(control, one, display) for one in services))
     except TimeoutError:
-        reasons = "; ".join(display.last.reasons) if display.last else ""
-        click.echo(
-            f"not converged after {most_seconds:g} s{': ' * bool(reasons)}{reasons}", err=True
-        )
+        for service_id, name in services.items():
+            progress = display.last.get(service_id)
+            if progress is None or progress.verdict is not Verdict.CONVERGED:
+                reasons = progress.reasons if progress else ()
+                _complain(name, f"not converged after {most_seconds:g} s", reasons)
         return 1
     finally:
         display.close()
-    if progress.verdict is Verdict.FAILED:
-        click.echo(f"service failed: {'; '.join(progress.reasons)}", err=True)
-        return 1
-    return 0
+    failed = [
+        (name, progress)
+        for name, progress in zip(services.values(), found, strict=True)
+        if progress.verdict is Verdict.FAILED
+    ]
+    for name, progress in failed:
+        _complain(name, "service failed", progress.reasons)
+    return 1 if failed else 0
+
+
+def _complain(name: str, what: str, reasons: Sequence[str]) -> None:
+    parts = [name, what, "; ".join(reasons)]
+    click.echo(": ".join(filter(None, parts)), err=True)
 
 
 async def _wait(control: Control, service_id: str, display: "_Display") -> Progress:
     """Look again after each change, until it failed or was converged for its monitor period."""
     stable_since: float | None = None
-    async with _changes(control, service_id) as changed:
+    async with changes(control, [service_id]) as changed:
         while True:
             changed.clear()
             service, progress = await _look(control, service_id)
-            display.show(progress)
+            display.show(service_id, progress)
             if progress.verdict is Verdict.FAILED:
                 return progress
             if progress.verdict is Verdict.WAITING:
@@ -141,11 +158,12 @@ async def _wait(control: Control, service_id: str, display: "_Display") -> Progr
 
 
 @contextlib.asynccontextmanager
-async def _changes(control: Control, service_id: str) -> AsyncIterator[asyncio.Event]:
-    """An event that is set by each change of the service and of its tasks."""
+async def changes(control: Control, service_ids: Iterable[str]) -> AsyncIterator[asyncio.Event]:
+    """An event that is set by each change of the services and of their tasks."""
     request = api.WatchRequest()
-    request.entries.add(kind="service", action=_ANY_ACTION).filters.add(id=service_id)
-    request.entries.add(kind="task", action=_ANY_ACTION).filters.add(service_id=service_id)
+    for service_id in service_ids:
+        request.entries.add(kind="service", action=_ANY_ACTION).filters.add(id=service_id)
+        request.entries.add(kind="task", action=_ANY_ACTION).filters.add(service_id=service_id)
     feed = aiter(control.watch.Watch(request))
     await anext(feed)  # an empty message first: the watch stands
     changed = asyncio.Event()
@@ -154,12 +172,15 @@ async def _changes(control: Control, service_id: str) -> AsyncIterator[asyncio.E
         async for _ in feed:
             changed.set()
 
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(follow())
-        try:
-            yield changed
-        finally:
-            following.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(follow())
+            try:
+                yield changed
+            finally:
+                following.cancel()
+    except ExceptionGroup as several:  # one went wrong, and took the other along
+        raise several.exceptions[0] from several
 
 
 async def _look(control: Control, service_id: str) -> tuple[api.Service, Progress]:
@@ -192,27 +213,39 @@ def _monitor_seconds(service: api.Service) -> float:
 
 
 class _Display:
-    """A line of progress on a terminal, and the reasons below it; nothing elsewhere."""
+    """A line of progress a service on a terminal, and the reasons below it; nothing elsewhere."""
 
-    def __init__(self) -> None:
-        self.last: Progress | None = None
+    def __init__(self, services: Mapping[str, str]) -> None:
+        self.last: dict[str, Progress] = {}
+        self._services = services
         console = Console(stderr=True, highlight=False)
         self._live = Live(console=console, transient=True) if console.is_terminal else None
         if self._live:
             self._live.start()
 
-    def show(self, progress: Progress) -> None:
-        self.last = progress
+    def show(self, service_id: str, progress: Progress) -> None:
+        self.last[service_id] = progress
         if self._live is None:
             return
-        line = Text(f"{progress.running} of {progress.wanted} running")
-        if progress.verdict is Verdict.CONVERGED:
-            line.append(", waiting that they stay so", style="dim")
-        for name, count in progress.states.items():
-            if name != "RUNNING":
-                line.append(f"  {count} ").append_text(state(name))
-        self._live.update(Group(line, *(Text(f"  {one}") for one in progress.reasons)))
+        lines = [
+            line
+            for one, name in self._services.items()
+            if one in self.last
+            for line in _lines(name, self.last[one])
+        ]
+        self._live.update(Group(*lines))
 
     def close(self) -> None:
         if self._live:
             self._live.stop()
+
+
+def _lines(name: str, progress: Progress) -> list[Text]:
+    line = Text(f"{name}: " if name else "")
+    line.append(f"{progress.running} of {progress.wanted} running")
+    if progress.verdict is Verdict.CONVERGED:
+        line.append(", waiting that they stay so", style="dim")
+    for state_name, count in progress.states.items():
+        if state_name != "RUNNING":
+            line.append(f"  {count} ").append_text(state(state_name))
+    return [line, *(Text(f"  {one}") for one in progress.reasons)]
