@@ -70,8 +70,9 @@ class Fleet:
         await asyncio.gather(*(agent.registered.wait() for agent in self.agents))
 
     async def _join(self, how: Behaviour, root: bytes) -> Agent:
-        certificates = await enrol(self._address, self._token, root)
-        agent = Agent(self._address, certificates, how, Random(self._random.random()))
+        chance = Random(self._random.random())
+        certificates = await enrol(self._address, self._token, chance, root)
+        agent = Agent(self._address, certificates, how, chance)
         self._running.append(asyncio.get_running_loop().create_task(agent.run()))
         self.agents.append(agent)
         await agent.registered.wait()
