@@ -59,6 +59,16 @@ class StateDir:
         return self.root / "store" / "swarm.db"
 
     @property
+    def etcd(self) -> Path:
+        """The etcd of this manager, where several keep the store together: its own directory."""
+        return self.root / "etcd"
+
+    @property
+    def quorum(self) -> Path:
+        """Which managers those are (JSON); without it, this one keeps the store alone."""
+        return self.etcd / "quorum.json"
+
+    @property
     def tasks_db(self) -> Path:
         """The agent's memory of its tasks."""
         return self.root / "worker" / "tasks.db"

@@ -68,6 +68,13 @@ class UnlockKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Quorum:
+    """Whether this manager keeps the store together with others, and so needs an etcd."""
+
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Facts for `swarmd status`; each replaces what was said under its name before."""
 
@@ -113,6 +120,7 @@ Up = (
     | CertificateRenewed
     | Locked
     | UnlockKey
+    | Quorum
     | Status
     | Stopping
     | Failed
@@ -130,6 +138,7 @@ _UP: Final[Mapping[str, type[Up]]] = {
         CertificateRenewed,
         Locked,
         UnlockKey,
+        Quorum,
         Status,
         Stopping,
         Failed,

@@ -26,6 +26,7 @@ from swarmd.ipc.messages import (
     Locked,
     LogLevel,
     NodeChanged,
+    Quorum,
     UnlockKey,
     Up,
 )
@@ -154,7 +155,8 @@ class Node:
         async with hold_lock(self._state_dir.lock, self._means.clock, self.stopped) as lock:
             if lock is None:
                 return
-            self._facts = replace(self._facts, role=self._certified_role())
+            quorum = self._state_dir.quorum.exists()
+            self._facts = replace(self._facts, role=self._certified_role(), quorum=quorum)
             async with keep_report(
                 self._state_dir.node_report, self._describe, self._means.random
             ) as report:
@@ -202,6 +204,9 @@ class Node:
             self._facts = plan.with_lock(self._facts, message)
             self._changed.set()
             self._report_change()
+        elif isinstance(message, Quorum):
+            self._facts = replace(self._facts, quorum=message.shared)
+            self._changed.set()
         elif isinstance(message, CertificateRenewed) and self._crew is not None:
             self._crew.tell_others(worker, message)
 

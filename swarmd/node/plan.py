@@ -21,8 +21,9 @@ from swarmd.ipc.messages import (
 
 AGENT_WORKER: Final = "agent"
 MANAGER_WORKER: Final = "manager"
-STOP_ORDER: Final = (AGENT_WORKER, MANAGER_WORKER)
-"""An agent needs a manager to say its last words to, never the other way round."""
+ETCD_WORKER: Final = "etcd"
+STOP_ORDER: Final = (AGENT_WORKER, MANAGER_WORKER, ETCD_WORKER)
+"""An agent needs a manager to say its last words to, and a manager its store; never the reverse."""
 
 # An X.509 name says the organizational unit, which is the role, as its object id (2.5.4.11) and a
 # short string: its type, its length, its text.
@@ -46,6 +47,7 @@ class NodeFacts:
     node_id: str = ""
     cluster_id: str = ""
     remote_addr: str = ""
+    quorum: bool = False  # the store is kept together with other managers
     locked: str = ""  # why; empty when it is not
     unlock_key: str = field(default="", repr=False)
 
@@ -55,7 +57,8 @@ def wanted_workers(facts: NodeFacts) -> Mapping[str, Need]:
     if facts.locked:
         return {MANAGER_WORKER: Need.RUN, AGENT_WORKER: Need.WAIT}
     if facts.role == MANAGER:
-        return {MANAGER_WORKER: Need.RUN, AGENT_WORKER: Need.RUN}
+        etcd = {ETCD_WORKER: Need.RUN} if facts.quorum else {}
+        return {**etcd, MANAGER_WORKER: Need.RUN, AGENT_WORKER: Need.RUN}
     if facts.role == WORKER or facts.joins:
         return {AGENT_WORKER: Need.RUN}
     return {MANAGER_WORKER: Need.RUN, AGENT_WORKER: Need.WAIT}

@@ -15,7 +15,7 @@ from swarmd import api
 from swarmd.api.protos.ca_pb2_grpc import CAStub
 from swarmd.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
 from swarmd.rpc.errors import from_rpc_error
-from swarmd.security.certificates import NodeCertificates
+from swarmd.security.certificates import NodeCertificates, identity_of, parse_chain
 from swarmd.security.identity import MANAGER
 from swarmd.security.root_ca import digest
 from swarmd.security.tls import channel_credentials
@@ -45,6 +45,11 @@ async def dial_control(path: Path | str) -> aio.Channel:
     shown = await asyncio.to_thread(_leaf_of_control, str(path))
     credentials = grpc.ssl_channel_credentials(shown)
     return aio.secure_channel(f"unix:{path}", credentials, options=OPTIONS)
+
+
+def node_behind(path: Path | str) -> str:
+    """The id of the node whose control socket that is; blocks; raises as `dial_control`."""
+    return identity_of(parse_chain(_leaf_of_control(str(path)))[0]).node_id
 
 
 def dial_manager(address: str, certificates: NodeCertificates) -> aio.Channel:

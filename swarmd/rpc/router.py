@@ -20,6 +20,7 @@ from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.errors import PermissionDeniedError
 from swarmd.logs import fields, get_logger
+from swarmd.rpc.hand_over import hand_over
 from swarmd.rpc.tls_session import ServerSide, TlsSession
 from swarmd.security.identity import Peer
 
@@ -46,6 +47,7 @@ class Router:
         random: Random,
     ) -> None:
         self.remote, self.local = remote, local
+        self.door: Path | None = None  # of the etcd worker, where there is one
         self._server_path = server_path
         self._clock = clock
         self._random = random
@@ -96,6 +98,15 @@ class Router:
         task = asyncio.get_running_loop().create_task(self._join(session))
         self._joins.add(task)
         task.add_done_callback(self._joins.discard)
+
+    def prefaced(self, session: TlsSession) -> None:
+        try:
+            if self.door is None:
+                raise FileNotFoundError("this manager keeps the store alone")
+            hand_over(session.transport.get_extra_info("socket").fileno(), self.door)
+        except OSError as error:
+            log.info("nobody takes a manager's connection", extra=fields(error=error))
+        session.leave()
 
     def closed(self, session: TlsSession) -> None:
         self._sessions.discard(session)

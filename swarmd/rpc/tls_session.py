@@ -10,6 +10,7 @@ import contextlib
 import ssl
 from typing import Final, Protocol
 
+from swarmd.rpc.hand_over import PREFACE
 from swarmd.security.identity import Peer
 from swarmd.security.tls import identity_shown
 
@@ -25,6 +26,9 @@ class Owner(Protocol):
 
     def settled(self, session: "TlsSession", failure: str) -> None:
         """The handshake is over: `failure` says why it did not work, or is empty. Once only."""
+
+    def prefaced(self, session: "TlsSession") -> None:
+        """The client spoke hand_over's preface in the place of TLS."""
 
     def closed(self, session: "TlsSession") -> None:
         """The connection is over, whatever came before."""
@@ -81,6 +85,12 @@ class TlsSession(asyncio.BufferedProtocol):
         self._settle(failure)
         self.close()
 
+    def leave(self) -> None:
+        """Close our end without a word: somebody else has the connection now."""
+        self._closed = True
+        self._settle("it was handed over")
+        self.transport.abort()
+
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,6 +106,13 @@ class TlsSession(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._closed:
+            return
+        if (
+            not self._handshake_bytes
+            and nbytes == len(PREFACE)
+            and bytes(_BUFFER[:nbytes]) == PREFACE
+        ):
+            self._owner.prefaced(self)
             return
         self._incoming.write(_BUFFER[:nbytes])
         if not self._settled:

@@ -22,7 +22,7 @@ class Command:
     grace_seconds: float = 10.0
 
 
-GRACE_SECONDS: Final[Mapping[str, float]] = {"agent": 10.0, "manager": 8.0}
+GRACE_SECONDS: Final[Mapping[str, float]] = {"agent": 10.0, "manager": 8.0, "etcd": 6.0}
 
 
 def worker_command(name: str) -> Command:

@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -32,7 +33,12 @@ CONFIGURE, LEVEL = Configure("{}"), LogLevel("info")
         (FIRST, {"manager": Need.RUN, "agent": Need.WAIT}),
         (JOINING, {"agent": Need.RUN}),
         (MANAGER, {"manager": Need.RUN, "agent": Need.RUN}),
+        (
+            replace(MANAGER, quorum=True),
+            {"etcd": Need.RUN, "manager": Need.RUN, "agent": Need.RUN},
+        ),
         (WORKER, {"agent": Need.RUN}),
+        (replace(WORKER, quorum=True), {"agent": Need.RUN}),
         (NodeFacts(joins=True, role="manager"), {"manager": Need.RUN, "agent": Need.RUN}),
     ],
 )

@@ -1,0 +1,61 @@
+"""etcd/quorum.json: which managers keep the store together, and where each is found.
+
+    {"node_id": "…", "members": {"<node id>": "10.0.0.5:4242", …}, "start": "new"}
+
+The manager worker writes it, the etcd worker reads it, and reads it again when a member is to be
+reached: an address that changed is used from then on. Without the file there is no etcd.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from swarmd.errors import CorruptStateError
+from swarmd.state_dir import replace_file
+
+NEW: Final = "new"  # this member is the first, alone
+EXISTING: Final = "existing"  # this member was added by the others
+FORCED: Final = "forced"  # this member goes on alone: the others are lost
+_STARTS: Final = (NEW, EXISTING, FORCED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuorumFile:
+    """What one member knows; `start` says how its data directory comes to be, or goes on."""
+
+    node_id: str
+    members: Mapping[str, str]
+    start: str = NEW
+
+    @classmethod
+    def load(cls, path: Path) -> Self | None:
+        """What the file says, None where there is none; raises CorruptStateError."""
+        try:
+            record = json.loads(path.read_bytes())
+            return cls._of(record)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            message = (
+                f"{path} does not say which managers keep the store ({error!r}); nothing was "
+                "changed: put back a copy of it, or remove this manager and have it join again"
+            )
+            raise CorruptStateError(message) from error
+
+    def save(self, path: Path) -> None:
+        """Replace the file; raises OSError."""
+        replace_file(path, json.dumps({**asdict(self), "members": dict(self.members)}).encode())
+
+    def started(self) -> Self:
+        """The same, once the data directory is there."""
+        return replace(self, start=EXISTING)
+
+    @classmethod
+    def _of(cls, record: Mapping[str, Any]) -> Self:
+        node_id, members, start = record["node_id"], dict(record["members"]), record["start"]
+        texts = (node_id, *members, *members.values())
+        if start not in _STARTS or not all(isinstance(text, str) for text in texts):
+            raise ValueError(record)
+        return cls(node_id=node_id, members=members, start=start)

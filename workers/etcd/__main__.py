@@ -1,0 +1,87 @@
+"""python -m workers.etcd: open the ways to the other members, run etcd, say how it is."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final
+
+from swarmd.clock import Clock, SystemClock
+from swarmd.errors import CannotBootError
+from swarmd.ipc.messages import Ready, Status
+from swarmd.ipc.parent_link import ParentLink
+from swarmd.quorum_file import FORCED, QuorumFile
+from swarmd.security.certificates import NodeCertificates
+from swarmd.state_dir import PRIVATE_DIR, StateDir
+from swarmd.store.etcd import EtcdClient
+from workers.etcd.binary import command_line, find_etcd
+from workers.etcd.door import Door
+from workers.etcd.member import CLIENT, Member, describe
+from workers.etcd.tunnel import Tunnels
+from workers.program import run_worker
+
+_LOOK_SECONDS: Final = 0.25
+_STATUS_SECONDS: Final = 2.0
+
+
+async def main(link: ParentLink) -> None:
+    """Be one member of the quorum until cancelled."""
+    clock = SystemClock()
+    state_dir = StateDir(link.config.state_dir)
+    state_dir.etcd.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+    # By way of the descriptor, no directory is too long for a unix socket.
+    directory = Path(f"/proc/self/fd/{os.open(state_dir.etcd, os.O_PATH | os.O_DIRECTORY)}")
+    quorum = _quorum(state_dir)
+    command = command_line(await asyncio.to_thread(find_etcd), link.config, quorum)
+    member = Member(state_dir.etcd, command)
+
+    def certificates() -> NodeCertificates:
+        return NodeCertificates.load(state_dir)
+
+    tunnels = Tunnels(directory, quorum.node_id, certificates)
+    own = directory / f"{quorum.node_id}:0"
+    door = Door(directory, own, certificates, lambda: _quorum(state_dir).members, clock)
+    await tunnels.follow(quorum.members)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(member.run())
+        group.create_task(door.run())
+        group.create_task(_follow(tunnels, state_dir, clock))
+        group.create_task(_report(link, member, directory / CLIENT, state_dir, clock))
+        link.report(Ready())
+
+
+def _quorum(state_dir: StateDir) -> QuorumFile:
+    found = QuorumFile.load(state_dir.quorum)
+    if found is None:
+        raise CannotBootError(f"{state_dir.quorum} is missing: this manager is of no quorum")
+    return found
+
+
+async def _follow(tunnels: Tunnels, state_dir: StateDir, clock: Clock) -> None:
+    """Take the members and their addresses as the file has them, soon after it changed."""
+    seen = state_dir.quorum.stat().st_mtime_ns
+    while True:
+        await clock.sleep(_LOOK_SECONDS)
+        now = state_dir.quorum.stat().st_mtime_ns
+        if now != seen:
+            seen = now
+            await tunnels.follow(_quorum(state_dir).members)
+
+
+async def _report(
+    link: ParentLink, member: Member, socket: Path, state_dir: StateDir, clock: Clock
+) -> None:
+    client = EtcdClient(socket)
+    try:
+        while True:
+            facts = await describe(member, client)
+            link.report(Status(facts))
+            quorum = _quorum(state_dir)
+            if quorum.start == FORCED and "etcd disk" in facts:
+                await asyncio.to_thread(quorum.started().save, state_dir.quorum)  # once is enough
+            await clock.sleep(_STATUS_SECONDS)
+    finally:
+        await client.close()
+
+
+if __name__ == "__main__":
+    run_worker("etcd", main)

@@ -1,0 +1,144 @@
+"""One etcd process: started, watched, stopped; what it says of itself."""
+
+import asyncio
+import json
+import signal
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import humanize
+import psutil
+
+from swarmd.api.protos import etcd_pb2 as etcd
+from swarmd.errors import CannotBootError, SwarmError
+from swarmd.logs import fields, get_logger
+from swarmd.store.etcd import EtcdClient
+
+log = get_logger(__name__)
+CLIENT: Final = "client:0"
+_STOP_SECONDS: Final = 4.0
+_KEPT_LINES: Final = 20
+# What etcd says when it finds its own files damaged; with these, starting it again is no help.
+_DAMAGE: Final = (
+    "crc",
+    "corrupt",
+    "checksum",
+    "walpb",
+    "unexpected EOF",
+    "invalid database",
+    "snap: ",
+)
+
+
+class Member:
+    """The etcd process of `directory`, which is its working directory."""
+
+    def __init__(self, directory: Path, command: Sequence[str]) -> None:
+        self._directory = directory
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    async def run(self) -> None:
+        """Run it until cancelled; raises SwarmError when it ends by itself.
+
+        CannotBootError where its data cannot be used, with the way out.
+        """
+        for left in (CLIENT, f"{self._name}:0"):
+            (self._directory / left).unlink(missing_ok=True)  # etcd binds them anew
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            cwd=self._directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            await self._listen(self._process)
+            status = await self._process.wait()
+        finally:
+            await self._stop(self._process)
+        raise self._ended(status)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+    @property
+    def _name(self) -> str:
+        return next(one for one in self._command if one.startswith("--name=")).removeprefix(
+            "--name="
+        )
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Pass on what it says, in this node's own log."""
+        assert process.stderr is not None
+        async for line in process.stderr:
+            text = line.decode(errors="replace").rstrip()
+            self._lines.append(text)
+            said, level = _said(text)
+            if level in {"warn", "error", "fatal", "panic"} and not _is_noise(said):
+                log.warning("etcd: %s", said)
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            log.warning("etcd did not stop in time: killing it", extra=fields(pid=process.pid))
+            process.kill()
+            await process.wait()
+
+    def _ended(self, status: int) -> SwarmError:
+        last = next((line for line in reversed(self._lines) if line), "it said nothing")
+        said = _said(last)[0]
+        if any(word in line for line in self._lines for word in _DAMAGE):
+            return CannotBootError(
+                f"etcd cannot use {self._directory / 'data'} ({said}); nothing in it was changed. "
+                "If other managers are there: have this one leave and join again "
+                "(`swarmd leave --force`, `swarmd join`); else put back a backup (`swarmd restore`)"
+            )
+        return SwarmError(f"etcd ended with status {status}: {said}")
+
+
+async def describe(member: Member, client: EtcdClient) -> dict[str, str]:
+    """Facts for `swarmd status`, as far as etcd answers now."""
+    facts = {"etcd memory": _memory(member.pid)} if member.pid else {}
+    try:
+        status = await client.call(client.maintenance.Status, etcd.StatusRequest(), seconds=2)
+    except SwarmError:
+        return {**facts, "quorum": "none: waits for the other managers"}
+    leads = status.leader == status.header.member_id
+    role = "learns" if status.isLearner else "leads" if leads else "follows"
+    facts["quorum"] = role if status.leader else "none: waits for the other managers"
+    facts["etcd disk"] = humanize.naturalsize(status.dbSize, binary=True)
+    if status.errors:
+        facts["etcd alarms"] = "; ".join(status.errors)
+    return facts
+
+
+def _memory(pid: int) -> str:
+    try:
+        return humanize.naturalsize(psutil.Process(pid).memory_info().rss, binary=True)
+    except psutil.Error:
+        return "?"
+
+
+def _said(line: str) -> tuple[str, str]:
+    """The message of one of its log lines, with its error, and its level."""
+    try:
+        record = json.loads(line)
+        message, error = record.get("msg", ""), record.get("error", "")
+        return (f"{message}: {error}" if error else str(message)), str(record.get("level", ""))
+    except (ValueError, AttributeError):
+        return line, "error" if line.startswith("panic") else ""
+
+
+def _is_noise(said: str) -> bool:
+    """What it calls a warning though nothing is wrong: its tokens, which are not used; streams."""
+    return said.startswith(("simple token", "established TCP", "apply request took too long"))

@@ -1,0 +1,110 @@
+"""Ways out: a socket for each other member, each connection to it led to that member by TLS.
+
+The far end is taken for that member only if its certificate, of this cluster's root, names the
+node: so nothing but the node id has to be known to be right, and any address may be tried.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from swarmd.logs import fields, get_logger
+from swarmd.rpc.hand_over import ACCEPTED, PREFACE
+from swarmd.security.certificates import NodeCertificates
+from swarmd.security.tls import manager_context
+
+log = get_logger(__name__)
+_CONNECT_SECONDS: Final = 3.0
+_CHUNK: Final = 256 * 1024
+
+
+class Tunnels:
+    """The sockets of this member's peers, as many as there are; `follow` when that changes."""
+
+    def __init__(
+        self, directory: Path, node_id: str, certificates: Callable[[], NodeCertificates]
+    ) -> None:
+        self._directory = directory
+        self._node_id = node_id
+        self._certificates = certificates
+        self._servers: dict[str, asyncio.Server] = {}
+        self._addresses: Mapping[str, str] = {}
+
+    async def follow(self, members: Mapping[str, str]) -> None:
+        """Have a socket for each but ourselves, and lead to these addresses from now on."""
+        self._addresses = members
+        wanted = set(members) - {self._node_id}
+        for gone in set(self._servers) - wanted:
+            self._servers.pop(gone).close()
+            (self._directory / f"{gone}:0").unlink(missing_ok=True)
+        for name in wanted - set(self._servers):
+            self._servers[name] = await self._open(name)
+
+    async def close(self) -> None:
+        await self.follow({})
+
+    async def _open(self, name: str) -> asyncio.Server:
+        path = self._directory / f"{name}:0"
+        path.unlink(missing_ok=True)
+
+        async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._lead(name, reader, writer)
+
+        return await asyncio.start_unix_server(lead, path, limit=_CHUNK)
+
+    async def _lead(
+        self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        address = self._addresses.get(name, "")
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                far_reader, far_writer = await connect(address, name, self._certificates())
+        except (OSError, ssl.SSLError, TimeoutError, asyncio.IncompleteReadError) as error:
+            # etcd tries again by itself, after 100 ms at least; its own log says so too.
+            log.info("cannot reach a manager", extra=fields(node=name, at=address, error=error))
+            writer.close()
+            return
+        await join((reader, writer), (far_reader, far_writer))
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(address: str, node_id: str, certificates: NodeCertificates) -> Streams:
+    """To that member's etcd, by its manager's remote port; raises OSError, ssl.SSLError."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port or 0), limit=_CHUNK)
+    try:
+        writer.write(PREFACE)
+        await reader.readexactly(len(ACCEPTED))
+        context = manager_context(certificates.root_pem, certificates)
+        await writer.start_tls(context, server_hostname=node_id)
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
+
+
+async def join(one: Streams, other: Streams) -> None:
+    """Pass bytes both ways until either side ends; then both are closed."""
+    tasks = [
+        asyncio.create_task(_pass(one[0], other[1])),
+        asyncio.create_task(_pass(other[0], one[1])),
+    ]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for _, writer in (one, other):
+            writer.close()
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError):  # an end of it, as good as any
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
