@@ -1,7 +1,7 @@
 """An external CA that speaks CFSSL's protocol: a certificate request goes out, a certificate comes.
 
     POST the URL (…/api/v1/cfssl/sign) over TLS, with this manager's certificate
-    {"certificate_request": PEM, "subject": …, "hosts": […], "profile": …}
+    {"certificate_request": PEM, "subject": …, "hosts": […], "profile": …, "extensions": […]}
     ─▶ {"success": true, "result": {"certificate": PEM}, "errors": []}
 
 It is trusted where its own certificate is of the root that it signs for.
@@ -16,12 +16,26 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
+
 from swarmd.errors import UnavailableError
 from swarmd.security.certificates import BadCertificateError, NodeCertificates, parse_chain
 from swarmd.security.identity import CA, MANAGER, Identity
+from swarmd.security.root_ca import RootCA, check_intermediate, normalized
 from swarmd.security.tls import client_context
 
 TIMEOUT_SECONDS: Final = 5.0
+CROSS_SIGN_PROFILE: Final = "CA"
+"""The signing profile that a CFSSL server keeps for intermediates; SwarmKit's name for it."""
+_WORDS: Final = {
+    NameOID.COUNTRY_NAME: "C",
+    NameOID.STATE_OR_PROVINCE_NAME: "ST",
+    NameOID.LOCALITY_NAME: "L",
+    NameOID.ORGANIZATION_NAME: "O",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+}
 _LARGEST_REPLY: Final = 256 << 10
 _HTTPS: Final = 443
 
@@ -44,8 +58,20 @@ class ExternalCA:
 
         Raises ExternalCAError where nobody answers, BadCertificateError for a refusal.
         """
+        return self._ask(_sign_request(request_pem, node)) + self.intermediates
+
+    def cross_sign(self, following: RootCA) -> bytes:
+        """The following root as an intermediate of the present one, `roots_pem`; blocks.
+
+        Raises ExternalCAError where nobody answers, BadCertificateError for what is none.
+        """
+        made = normalized(self._ask(_cross_sign_request(following)))
+        check_intermediate(made, self.roots_pem, following.certificate_pem)
+        return made
+
+    def _ask(self, request: dict[str, Any]) -> bytes:
         failures = []
-        body = json.dumps(_sign_request(request_pem, node)).encode()
+        body = json.dumps(request).encode()
         for url in self.urls:
             try:
                 chain = _certificate(_post(url, body, self._context()))
@@ -53,7 +79,7 @@ class ExternalCA:
                 failures.append(f"{url}: {error!s}")
                 continue
             parse_chain(chain)
-            return chain + self.intermediates
+            return chain
         raise ExternalCAError(f"no external CA answers: {'; '.join(failures)}")
 
     def answers(self, url: str) -> bool:
@@ -77,6 +103,29 @@ def _sign_request(request_pem: bytes, node: Identity) -> dict[str, Any]:
     names = [node.role, node.node_id, *([CA] if node.role == MANAGER else [])]
     subject = {"CN": node.node_id, "names": [{"OU": node.role, "O": node.cluster_id}]}
     return {"certificate_request": request_pem.decode(), "hosts": names, "subject": subject}
+
+
+def _cross_sign_request(following: RootCA) -> dict[str, Any]:
+    """As SwarmKit's managers ask: CFSSL takes no extension but names from a request by itself."""
+    root = parse_chain(following.certificate_pem)[0]
+    basic = root.extensions.get_extension_for_class(x509.BasicConstraints)
+    extension = {
+        "id": basic.oid.dotted_string,
+        "critical": basic.critical,
+        "value": basic.value.public_bytes().hex(),
+    }
+    words = {_WORDS[one.oid]: str(one.value) for one in root.subject if one.oid in _WORDS}
+    common = root.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    request = x509.CertificateSigningRequestBuilder().subject_name(root.subject)
+    request = request.add_extension(basic.value, basic.critical)
+    signed = request.sign(following.signer().key, hashes.SHA256())
+    return {
+        "certificate_request": signed.public_bytes(serialization.Encoding.PEM).decode(),
+        "hosts": [],
+        "subject": {"CN": str(common[0].value) if common else "", "names": [words]},
+        "profile": CROSS_SIGN_PROFILE,
+        "extensions": [extension],
+    }
 
 
 def _post(url: str, body: bytes, context: ssl.SSLContext) -> Any:

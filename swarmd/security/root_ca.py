@@ -177,6 +177,20 @@ def check_root(pem: bytes, now: float) -> None:
     _usable(root.public_key())
 
 
+def check_intermediate(pem: bytes, present_pem: bytes, following_pem: bytes) -> None:
+    """Leads from the following root to the present one; raises BadCertificateError."""
+    made, (following,) = parse_chain(pem), parse_chain(following_pem)
+    check_chain(made, parse_chain(present_pem))
+    if not _is_authority(made[0]):
+        raise BadCertificateError(
+            "the external CA did not certify the next root as a CA: its profile CA needs"
+            ' "ca_constraint": {"is_ca": true}'
+        )
+    same_key = made[0].public_key() == following.public_key()
+    if not same_key or made[0].subject != following.subject:
+        raise BadCertificateError("the external CA certified another root than the next one")
+
+
 def normalized(pem: bytes) -> bytes:
     """The certificates alone, in one form: digests and comparisons are of bytes."""
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in parse_chain(pem))

@@ -6,15 +6,21 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
+
 from swarmd.security.certificates import new_request
+from swarmd.security.external_ca import CROSS_SIGN_PROFILE
 from swarmd.security.identity import Identity
 from swarmd.security.root_ca import RootCA
 
 
 class FakeCfssl:
-    """Signs with `root`; `mode` is sign, refuse, garbage, error, or another (somebody else)."""
+    """Signs with `root`; `mode`: sign, refuse, garbage, error, another (somebody), no ca."""
 
     def __init__(self, root: RootCA, now: float) -> None:
         self.root, self.now, self.mode = root, now, "sign"
@@ -30,12 +36,34 @@ class FakeCfssl:
         if self.mode == "refuse":
             errors = [{"code": 9, "message": "policy"}]
             return 200, json.dumps({"success": False, "result": None, "errors": errors}).encode()
+        if request.get("profile") == CROSS_SIGN_PROFILE:
+            return 200, reply(self.intermediate(request))
         names = request["subject"]["names"][0]
         node_id = "somebody" if self.mode == "another" else request["subject"]["CN"]
         node = Identity(node_id, names["OU"], names["O"])
         request_pem = request["certificate_request"].encode()
-        signed = self.root.signer().sign(request_pem, node, 7200.0, self.now).decode()
-        return 200, json.dumps({"success": True, "result": {"certificate": signed}}).encode()
+        return 200, reply(self.root.signer().sign(request_pem, node, 7200.0, self.now))
+
+    def intermediate(self, request: dict) -> bytes:
+        """What a CFSSL server does whose profile CA is for CAs; in another mood, it is not."""
+        asked = x509.load_pem_x509_csr(request["certificate_request"].encode())
+        signer = self.root.signer()
+        (extension,) = request["extensions"]
+        assert "2.5.29.19" == extension["id"]
+        start = datetime.fromtimestamp(self.now, UTC)
+        name = asked.subject
+        if self.mode == "another":
+            name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")])
+        builder = x509.CertificateBuilder(signer.certificate.subject, name, asked.public_key())
+        builder = builder.serial_number(7).not_valid_before(start - timedelta(hours=1))
+        builder = builder.not_valid_after(start + timedelta(days=365))
+        basic = x509.BasicConstraints(ca=self.mode != "no ca", path_length=None)
+        signed = builder.add_extension(basic, True).sign(signer.key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def reply(pem: bytes) -> bytes:
+    return json.dumps({"success": True, "result": {"certificate": pem.decode()}}).encode()
 
 
 def server_files(root: RootCA, directory: Path, now: float) -> tuple[Path, Path]:

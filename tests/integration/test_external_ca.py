@@ -14,6 +14,7 @@ from swarmd import api
 from swarmd.security.certificates import (
     BadCertificateError,
     NodeCertificates,
+    check_chain,
     new_request,
     parse_chain,
 )
@@ -81,6 +82,23 @@ def test_what_is_no_https_url_does_not_answer(root, url):
     assert not asks(root, url).answers(url)
 
 
+def test_it_signs_the_next_root_too(fake, root):
+    following = RootCA.create(time.time())
+    made = asks(root, fake.url).cross_sign(following)
+    chain = node_of(following, time.time()).certificate_pem + made
+    check_chain(parse_chain(chain), parse_chain(root.certificate_pem))
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("no ca", "its profile CA needs"), ("another", "another root"), ("refuse", "refused")],
+)
+def test_what_is_no_intermediate_to_the_next_root_is_not_taken(fake, root, mode, words):
+    fake.mode = mode
+    with pytest.raises(BadCertificateError, match=words):
+        asks(root, fake.url).cross_sign(RootCA.create(time.time()))
+
+
 def started_with(root: RootCA, directory: Path, *options: str) -> RealNode:
     (directory / "ca.crt").write_bytes(root.certificate_pem)
     (directory / "ca.key").write_bytes(root.key_pem)
@@ -142,7 +160,9 @@ def cfssl_server(root: RootCA, directory: Path) -> Iterator[str]:
     for name, content in (("ca.pem", root.certificate_pem), ("ca-key.pem", root.key_pem)):
         (directory / name).write_bytes(content)
     usages = ["signing", "key encipherment", "server auth", "client auth"]
-    config = {"signing": {"default": {"expiry": "24h", "backdate": "1h", "usages": usages}}}
+    leaf = {"expiry": "24h", "backdate": "1h", "usages": usages}
+    intermediate = {"expiry": "9000h", "usages": ["cert sign"], "ca_constraint": {"is_ca": True}}
+    config = {"signing": {"default": leaf, "profiles": {"CA": intermediate}}}
     (directory / "config.json").write_text(json.dumps(config))
     certificate, key = server_files(root, directory, time.time())
     port = free_port()
@@ -171,3 +191,21 @@ def test_cfssl_itself_certifies_our_nodes(root, tmp_path):
             shown = NodeCertificates.load(StateDir(worker.state_dir))
             assert WORKER == shown.identity.role
             assert 24 * 3600 == (shown.not_after - shown.not_before).total_seconds()
+
+
+@pytest.mark.interop
+@pytest.mark.skipif(shutil.which("cfssl") is None, reason="Debian's golang-cfssl is not here")
+def test_cfssl_itself_leads_a_cluster_that_has_not_its_own_roots_key_to_the_next(root, tmp_path):
+    with cfssl_server(root, tmp_path) as url, started_with(root, tmp_path) as node:
+        node.run()
+        done = node.ctl("cluster", "update", f"--external-ca=protocol=cfssl,url={url}")
+        assert 0 == done.returncode, done.stderr
+        done = node.ctl("ca", "rotate", f"--ca-cert={tmp_path}/ca.crt")  # forgets the key
+        assert 0 == done.returncode, done.stderr
+        with worker_of(node) as worker:
+            worker.run()
+            done = node.ctl("ca", "rotate")
+            assert 0 == done.returncode, done.stderr
+            (cluster,) = node.call("ListClusters", api.ListClustersRequest()).clusters
+            assert root.certificate_pem != cluster.root_ca.ca_cert
+            assert "of 2 nodes have a new certificate" in done.stderr

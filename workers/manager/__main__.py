@@ -7,7 +7,7 @@ from swarmd.ipc.messages import MANAGER, NodeChanged, Ready
 from swarmd.ipc.parent_link import ParentLink
 from swarmd.state_dir import StateDir
 from swarmd.store import Store
-from workers.manager.bootstrap import bootstrap
+from workers.manager.bootstrap import bootstrap, refuse_raft_log
 from workers.manager.locked import wait_unlocked
 from workers.manager.manager import Manager
 from workers.manager.sealed_store import open_backend
@@ -18,6 +18,7 @@ async def main(link: ParentLink) -> None:
     """Open the store, be somebody, serve; cancelled for a stop."""
     clock, random = SystemClock(), SystemRandom()
     state_dir = StateDir(link.config.state_dir)
+    refuse_raft_log(state_dir)
     await wait_unlocked(link, clock, random)
     backend = await open_backend(state_dir)
     async with Store(backend, clock) as store:

@@ -62,6 +62,20 @@ async def bootstrap(
     return await _check(store, cluster, state_dir, clock)
 
 
+def refuse_raft_log(state_dir: StateDir) -> None:
+    """Raises CannotBootError for the state directory of SwarmKit's own manager.
+
+    A worker's of SwarmKit is taken over as it is; a manager's store is a Raft log.
+    """
+    raft = state_dir.root / "raft"
+    if raft.is_dir() and not state_dir.store.exists():
+        raise CannotBootError(
+            f"{raft} is the store of SwarmKit's own manager, which swarmd cannot take over."
+            f" Nothing was changed: demote this node to a worker there first; or move"
+            f" {state_dir.root} away, and join as a new node"
+        )
+
+
 def first_cluster(root: RootCA, config: NodeConfig, random: Random) -> api.Cluster:
     """The cluster object with SwarmKit's defaults; its root's key is nowhere else."""
     keys = first_keys(random)

@@ -6,7 +6,7 @@ from random import Random
 
 from swarmd.clock import Clock
 from swarmd.store import Store
-from workers.manager.ca.external import Own, answering, external_ca
+from workers.manager.ca.external import Own, answering, cross_sign, external_ca
 from workers.manager.ca.server import CAServer
 from workers.manager.ca.signer import Signer
 from workers.manager.components import Component
@@ -31,7 +31,15 @@ class Services:
         health.set(RAFT, serving=True)
         probe = partial(answering, own=own)
         self.all: Sequence[object] = (
-            ControlServicer(store, clock, random, self.status, is_dirty, probe=probe),
+            ControlServicer(
+                store,
+                clock,
+                random,
+                self.status,
+                is_dirty,
+                probe=probe,
+                cross_sign=partial(cross_sign, own=own),
+            ),
             WatchServicer(store),
             CAServer(store, signer, random),
             self.dispatcher,

@@ -17,7 +17,7 @@ from swarmd.store import MemoryBackend, Store
 from tests import builders
 from tests.fakes.clock import FakeClock
 from tests.unit.security.builders import node_of
-from workers.manager.bootstrap import bootstrap
+from workers.manager.bootstrap import bootstrap, refuse_raft_log
 
 CONFIG = NodeConfig(hostname="host1")
 NINETY_DAYS = 90 * 24 * 3600
@@ -288,3 +288,12 @@ async def test_autolock_at_a_later_start_changes_nothing(start, store):
     await start(NodeConfig(hostname="host1", autolock=True))
     assert not cluster_of(store).spec.encryption_config.auto_lock_managers
     assert [] == list(cluster_of(store).unlock_keys)
+
+
+def test_a_raft_log_is_told_to_be_what_it_is(state_dir):
+    refuse_raft_log(state_dir)
+    (state_dir.root / "raft" / "wal-v3-encrypted").mkdir(parents=True)
+    with pytest.raises(CannotBootError, match=r"raft is the store of SwarmKit's own manager"):
+        refuse_raft_log(state_dir)
+    state_dir.store.touch()  # a node of ours, beside what is left of theirs
+    refuse_raft_log(state_dir)

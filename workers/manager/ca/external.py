@@ -7,7 +7,7 @@ from swarmd import api
 from swarmd.logs import fields, get_logger
 from swarmd.security.certificates import NodeCertificates
 from swarmd.security.external_ca import ExternalCA
-from swarmd.security.root_ca import normalized
+from swarmd.security.root_ca import RootCA, normalized
 
 log = get_logger(__name__)
 
@@ -47,3 +47,14 @@ async def answering(endpoints: Sequence[Endpoint], own: Own) -> list[Endpoint]:
         if not task.result():
             log.warning("an external CA does not answer", extra=fields(url=url))
     return [one for one, task in zip(endpoints, tasks, strict=True) if task.result()]
+
+
+async def cross_sign(urls: Sequence[str], root: api.RootCA, own: Own) -> bytes:
+    """The intermediate (PEM) from the present root to the following, by who signs for the present.
+
+    Raises ExternalCAError where nobody answers, BadCertificateError for what is no intermediate.
+    """
+    following = RootCA(root.root_rotation.ca_cert, root.root_rotation.ca_key)
+    return await asyncio.to_thread(
+        lambda: ExternalCA(urls, root.ca_cert, own()).cross_sign(following)
+    )

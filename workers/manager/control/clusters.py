@@ -4,14 +4,18 @@ from typing import Final
 
 from swarmd import api
 from swarmd.api import defaults, times
-from swarmd.errors import InvalidArgumentError, NotFoundError
+from swarmd.errors import InvalidArgumentError, NotFoundError, OutOfSequenceError
 from swarmd.security import join_tokens, root_ca, unlock_key
 from swarmd.security.identity import MANAGER
 from swarmd.store import WriteTx, by
 from workers.manager.control import filters
 from workers.manager.control.durations import InvalidDurationError, nanos
 from workers.manager.control.handlers import Context, Handlers, invalid_argument
-from workers.manager.control.root_rotation import endpoints, wanted_root
+from workers.manager.control.root_rotation import (
+    endpoints,
+    is_cross_signed_outside,
+    wanted_root,
+)
 
 _SHORTEST_CERTIFICATE_NANOS: Final = 3600 * 1_000_000_000
 # A removed node's certificate is refused until no clock anywhere can take it for valid.
@@ -55,13 +59,14 @@ class Clusters(Handlers):
         _check_spec(request.spec)
 
         present = self._store.view().clusters.get(request.cluster_id)
-        wanted = request.spec.ca_config
-        root = present.root_ca.ca_cert if present else b""
-        reachable = await self._probe(endpoints(wanted.external_cas, root))
+        if present is None:
+            raise NotFoundError("cluster", request.cluster_id)
+        root = await self._root(present, request.spec.ca_config)
 
         def update(tx: WriteTx) -> api.Cluster:
             cluster = tx.clusters.copy(request.cluster_id)
-            root = wanted_root(cluster, wanted, reachable, self._clock.now())
+            if cluster.root_ca != present.root_ca:
+                raise OutOfSequenceError
             cluster.meta.version.CopyFrom(request.cluster_version)
             cluster.spec.CopyFrom(request.spec)
             cluster.root_ca.CopyFrom(root)
@@ -72,6 +77,15 @@ class Clusters(Handlers):
 
         cluster = await self._store.update(update)
         return api.UpdateClusterResponse(cluster=redacted(cluster))
+
+    async def _root(self, present: api.Cluster, wanted: api.CAConfig) -> api.RootCA:
+        """The root after this change; whom the change needs outside is asked here."""
+        reachable = await self._probe(endpoints(wanted.external_cas, present.root_ca.ca_cert))
+        root = wanted_root(present, wanted, reachable, self._clock.now())
+        if is_cross_signed_outside(root):
+            urls = [url for url, signs_for in reachable if signs_for == root.ca_cert]
+            root.root_rotation.cross_signed_ca_cert = await self._cross_sign(urls, root)
+        return root
 
     def _rotate_tokens(self, cluster: api.Cluster, rotation: api.KeyRotation) -> None:
         """The old ones open nothing from here on; nodes that joined with them stay."""

@@ -26,6 +26,14 @@ Endpoint = tuple[str, bytes]
 Probe = Callable[[Sequence[Endpoint]], Awaitable[list[Endpoint]]]
 
 
+CrossSign = Callable[[Sequence[str], api.RootCA], Awaitable[bytes]]
+
+
+async def nobody_signs(urls: Sequence[str], root: api.RootCA) -> bytes:  # noqa: ARG001
+    """The cross-signing of a manager that knows no external CA."""
+    raise AssertionError("without an answer from one, none is asked")
+
+
 async def nobody_answers(endpoints: Sequence[Endpoint]) -> list[Endpoint]:  # noqa: ARG001
     """The probe of a manager that knows no external CA."""
     return []
@@ -36,6 +44,7 @@ class Handlers:
 
     `is_dirty` says whether an update of its service must replace a task, as the orchestrators do.
     `probe` gives those of some external CAs that answer, each by its URL and the root it signs for.
+    `cross_sign` has one of those URLs make the intermediate from the present root to the following.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class Handlers:
         is_dirty: IsDirty,
         *,
         probe: Probe = nobody_answers,
+        cross_sign: CrossSign = nobody_signs,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -54,6 +64,7 @@ class Handlers:
         self._members = members
         self._is_dirty = is_dirty
         self._probe = probe
+        self._cross_sign = cross_sign
 
 
 class MissingError(SwarmError):

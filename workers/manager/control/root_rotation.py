@@ -14,7 +14,7 @@ A root without a key is good for something only where one of them signs for it.
 from collections.abc import Collection, Iterable
 
 from swarmd import api
-from swarmd.errors import InvalidArgumentError, UnimplementedError
+from swarmd.errors import InvalidArgumentError
 from swarmd.security.certificates import BadCertificateError
 from swarmd.security.root_ca import RootCA, check_root, normalized
 from workers.manager.control.handlers import Endpoint
@@ -32,7 +32,10 @@ def endpoints(external_cas: Iterable[api.ExternalCA], present_root: bytes) -> li
 def wanted_root(
     cluster: api.Cluster, wanted: api.CAConfig, reachable: Collection[Endpoint], now: float
 ) -> api.RootCA:
-    """The cluster's root after this request; raises InvalidArgumentError or UnimplementedError."""
+    """The cluster's root after this request; raises InvalidArgumentError.
+
+    The intermediate of a change is left out where this manager cannot make it.
+    """
     present, given = cluster.root_ca, _normalized(wanted.signing_ca_cert, b"")
     if wanted.signing_ca_key and not given:
         raise InvalidArgumentError(
@@ -85,20 +88,25 @@ def _change(present: api.RootCA, certificate: bytes, key: bytes, version: int) -
         raise InvalidArgumentError(
             "rotating from one external CA to a different external CA is not supported"
         )
-    if not present.ca_key:
-        raise UnimplementedError(
-            "the external CA that signs now cannot be asked to cross-sign the next root yet: give"
-            " the current root's key first"
-        )
-    try:
-        intermediate = RootCA(present.ca_cert, present.ca_key).signer().cross_sign(certificate)
-    except BadCertificateError as error:
-        raise InvalidArgumentError(f"the current root CA cannot sign the next: {error}") from error
+    intermediate = _cross_signed(present, certificate) if present.ca_key else b""
     changed = _copy(present, version)
     changed.root_rotation.CopyFrom(
         api.RootRotation(ca_cert=certificate, ca_key=key, cross_signed_ca_cert=intermediate)
     )
     return changed
+
+
+def _cross_signed(present: api.RootCA, certificate: bytes) -> bytes:
+    try:
+        return RootCA(present.ca_cert, present.ca_key).signer().cross_sign(certificate)
+    except BadCertificateError as error:
+        raise InvalidArgumentError(f"the current root CA cannot sign the next: {error}") from error
+
+
+def is_cross_signed_outside(root: api.RootCA) -> bool:
+    """The present root's key is not known here: an external CA has to make the intermediate."""
+    changes = root.HasField("root_rotation")
+    return changes and not (root.ca_key or root.root_rotation.cross_signed_ca_cert)
 
 
 def _check_given(certificate: bytes, key: bytes, now: float) -> None:

@@ -3,12 +3,12 @@
 import pytest
 
 from swarmd import api
-from swarmd.errors import InvalidArgumentError, UnimplementedError
+from swarmd.errors import InvalidArgumentError
 from swarmd.security.certificates import check_chain, parse_chain
 from swarmd.security.root_ca import RootCA
 from tests.fakes.clock import START
 from tests.unit.security.builders import node_of
-from workers.manager.control.root_rotation import endpoints, wanted_root
+from workers.manager.control.root_rotation import endpoints, is_cross_signed_outside, wanted_root
 
 OLD, NEXT, OTHER = (RootCA.create(START) for _ in range(3))
 URL = "https://ca.example:8888/api/v1/cfssl/sign"
@@ -127,7 +127,8 @@ def test_from_one_external_ca_to_another_there_is_no_way():
         wanted_root(cluster(key=False), config, reachable, START)
 
 
-def test_an_external_ca_is_not_asked_to_cross_sign_yet():
+def test_an_external_ca_is_asked_to_cross_sign_where_the_present_key_is_not_here():
     reachable = [(URL, OLD.certificate_pem)]
-    with pytest.raises(UnimplementedError, match="current root's key first"):
-        wanted_root(cluster(key=False), given(NEXT), reachable, START)
+    root = wanted_root(cluster(key=False), given(NEXT), reachable, START)
+    assert is_cross_signed_outside(root)
+    assert not is_cross_signed_outside(wanted_root(cluster(), given(NEXT), [], START))
