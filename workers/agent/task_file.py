@@ -19,6 +19,8 @@ from swarmd.errors import CannotBootError
 
 _FORMAT: Final = 1
 _SMALLEST_BYTES: Final = 512  # a page of SQLite's
+_BOLT: Final = bytes.fromhex("edda0ced")  # how the first page of a bbolt file begins,
+_BOLT_OFFSET: Final = 16  # behind its own header
 _NO_SPACE: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 _SCHEMA: Final = """
 CREATE TABLE tasks (
@@ -53,6 +55,7 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, list[Record]]:
     try:
         if not path.exists():
             _create(path)
+        _refuse_swarmkits(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         msg = f"cannot open the task database {path}: {_reason(error)}"
@@ -62,6 +65,16 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, list[Record]]:
     except BaseException:
         connection.close()
         raise
+
+
+def _refuse_swarmkits(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(_BOLT_OFFSET + len(_BOLT))
+    if head.endswith(_BOLT) and len(head) == _BOLT_OFFSET + len(_BOLT):
+        raise CannotBootError(
+            f"{path} is the task database of SwarmKit's own agent, which swarmd does not read: move"
+            " it away. The node stays the same, and its tasks are started anew"
+        )
 
 
 def _create(path: Path) -> None:
