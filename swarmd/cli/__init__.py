@@ -6,6 +6,7 @@ service.py           start, stop, restart, reload
 membership.py        join, leave
 containers.py        ends the containers of a node that does not run
 unlock.py            unlock
+chaos.py             chaos: the simulation, as a program of its own
 join_settings.py     what join was told, until the node has joined
 logs.py              what they logged
 supervisord.py       the supervisord that runs swarmd: its configuration file, its XML-RPC

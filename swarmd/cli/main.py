@@ -13,6 +13,7 @@ from swarmd.cli.join_settings import with_join_settings
 from swarmd.cli.options import node_config, node_options, with_live_changes
 
 _LATE: Final = {
+    "chaos": "swarmd.cli.chaos",
     "join": "swarmd.cli.membership",
     "leave": "swarmd.cli.membership",
     "logs": "swarmd.cli.logs",
