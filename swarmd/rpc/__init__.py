@@ -8,6 +8,7 @@
                         handlers: one for each method of every service
                           authorize   may this caller call this method? by the option in the protos
                           open_calls  those of a node that is removed meanwhile end at once
+                          forward     a manager that follows passes it on to the leader
                           errors      what a handler raises becomes a status with its sentence
                             the servicer's own method
 

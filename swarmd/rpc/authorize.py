@@ -8,6 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from swarmd.api.protos import plugin_pb2
 from swarmd.errors import PermissionDeniedError
+from swarmd.rpc.forward import Metadata, forwarded_peer
 from swarmd.security.identity import MANAGER, Caller, Identity, Peer
 
 
@@ -58,8 +59,15 @@ class Authorizer:
         self._node = node
         self.is_removed = is_removed
 
-    def authorize(self, rule: Rule, peer: Peer) -> Caller:
-        """The caller; raises PermissionDeniedError when it may not call under this rule."""
+    def authorize(self, rule: Rule, peer: Peer, metadata: Metadata = ()) -> Caller:
+        """The caller; raises PermissionDeniedError when it may not call under this rule.
+
+        A manager may pass a call on: then the caller is the one that its metadata names.
+        """
+        if peer.identity is not None and peer.identity.role == MANAGER and metadata:
+            behind = forwarded_peer(metadata)
+            if behind is not None and not self._objection(peer.identity):
+                peer = behind
         if peer.local:
             return Caller(self._node.node_id, MANAGER, self._node.cluster_id, "", local=True)
         objection = self._objection(peer.identity)

@@ -2,7 +2,8 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -19,6 +20,7 @@ from swarmd.api.protos import (
     health_pb2,
     journal_pb2,
     logbroker_pb2,
+    quorum_pb2,
     raft_pb2,
     resource_pb2,
     watch_pb2,
@@ -26,6 +28,7 @@ from swarmd.api.protos import (
 from swarmd.errors import FailedPreconditionError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
+from swarmd.rpc.forward import Leader, goes_to_leader, only, pass_on
 from swarmd.rpc.open_calls import OpenCalls
 from swarmd.security.identity import Peer
 
@@ -39,6 +42,7 @@ _FILES: Final = (
     health_pb2,
     journal_pb2,
     logbroker_pb2,
+    quorum_pb2,
     raft_pb2,
     resource_pb2,
     watch_pb2,
@@ -54,6 +58,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
     `servicers` derive generated `…Servicer` classes, one or several each. `find_peer` gives the
     far end of a connection by grpcio's name for it; raises PermissionDeniedError for a stranger.
+    `leader` is where calls go that this manager, which follows, cannot answer.
     `closed` says why the other methods are not served now, where that is for a while only.
     """
 
@@ -63,9 +68,12 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         authorizer: Authorizer,
         open_calls: OpenCalls,
         find_peer: FindPeer,
+        *,
         closed: str = "",
+        leader: Leader | None = None,
     ) -> None:
         self._closed = closed
+        self._leader = leader
         self._authorizer = authorizer
         self._open_calls = open_calls
         self._find_peer = find_peer
@@ -99,12 +107,15 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
         def enter(context: Any) -> CallContext:
             peer = self._find_peer(context.peer())
-            return CallContext(context, self._authorizer.authorize(rule, peer))
+            metadata = context.invocation_metadata() or ()
+            return CallContext(context, self._authorizer.authorize(rule, peer, metadata))
 
         async def call(request: Any, context: Any) -> Any:
             try:
                 entered = enter(context)
                 with self._open_calls.holding(entered.caller):
+                    if self._is_elsewhere(method):
+                        return await only(self._pass_on(method, request, entered))
                     return await behaviour(request, entered)
             except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
                 await abort(context, name, error)
@@ -113,8 +124,10 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
             # Written, not yielded: whoever ends the call ends it in here, also during a write.
             try:
                 entered = enter(context)
+                elsewhere = self._is_elsewhere(method)
+                answer: Behaviour = partial(self._pass_on, method) if elsewhere else behaviour
                 with self._open_calls.holding(entered.caller):
-                    async with contextlib.aclosing(behaviour(request, entered)) as replies:
+                    async with contextlib.aclosing(answer(request, entered)) as replies:
                         async for reply in replies:
                             self._authorizer.check_still_there(entered.caller)
                             await context.write(reply)
@@ -122,6 +135,21 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
                 await abort(context, name, error)
 
         return stream if inspect.isasyncgenfunction(behaviour) else call
+
+    def _is_elsewhere(self, method: MethodDescriptor) -> bool:
+        return self._leader is not None and not self._leader.is_here and goes_to_leader(method)
+
+    async def _pass_on(
+        self, method: MethodDescriptor, request: Any, context: CallContext
+    ) -> AsyncGenerator[Any, None]:
+        assert self._leader is not None
+        channel = await self._leader.channel()
+        left = context.time_remaining()
+        async with contextlib.aclosing(
+            pass_on(method, channel, request, context.caller, left)
+        ) as answers:
+            async for answer in answers:
+                yield answer
 
 
 def services() -> Iterator[ServiceDescriptor]:

@@ -18,6 +18,7 @@ from grpc import aio
 
 from swarmd.clock import Clock
 from swarmd.rpc.authorize import Authorizer
+from swarmd.rpc.forward import Leader
 from swarmd.rpc.handlers import Handlers
 from swarmd.rpc.open_calls import OpenCalls
 from swarmd.rpc.router import Router
@@ -109,6 +110,7 @@ def make_server(
     clock: Clock,
     random: Random,
     closed: str = "",
+    leader: Leader | None = None,
 ) -> Server:
     """A server of these servicers; its private socket lies in `directory`, open to us alone.
 
@@ -128,7 +130,9 @@ def make_server(
     )
     server = aio.server(options=_OPTIONS)
     open_calls = OpenCalls(authorizer)
-    handlers = Handlers(servicers, authorizer, open_calls, router.find_peer, closed)
+    handlers = Handlers(
+        servicers, authorizer, open_calls, router.find_peer, closed=closed, leader=leader
+    )
     server.add_generic_rpc_handlers((handlers,))
     mask = os.umask(_OWNER_ONLY)
     try:
