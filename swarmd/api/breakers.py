@@ -25,16 +25,20 @@ def holds(breaker: Breaker | None, service: api.Service) -> bool:
     )
 
 
+def cause(breaker: Breaker) -> str:
+    """Why it was opened."""
+    places = f"{_count(breaker.slots, 'slot')} on {_count(breaker.nodes, 'node')}"
+    return f"{_count(breaker.failures, 'task')} in {places} ended alike ({breaker.reason})"
+
+
 def sentence(breaker: Breaker | None, now: float) -> str:
     """What to tell of it beside its service; nothing where it holds none."""
     if breaker is None or breaker.state == State.CLOSED:
         return ""
-    places = f"{_count(breaker.slots, 'slot')} on {_count(breaker.nodes, 'node')}"
-    cause = f"held: {_count(breaker.failures, 'task')} in {places} ended alike ({breaker.reason})"
     if breaker.state == State.PROBING:
-        return f"{cause}; trying one task, {breaker.probe_task_id}"
+        return f"held: {cause(breaker)}; trying one task, {breaker.probe_task_id}"
     seconds = max(0.0, times.seconds(breaker.next_at) - now)
-    return f"{cause}; next try in {seconds:.0f} s"
+    return f"held: {cause(breaker)}; next try in {seconds:.0f} s"
 
 
 def _count(number: int, thing: str) -> str:

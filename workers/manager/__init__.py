@@ -19,7 +19,8 @@ At the start, and of this one manager:
     health, metrics, observability
                     whether it serves, and how it fares
 
-Components: the rooms control, dispatcher, orchestrators, allocator, scheduler, ca, log_broker; and
+Components: the rooms control, dispatcher, orchestrators, allocator, scheduler, ca, log_broker,
+journal; and
 
     watch_api       the change feed
     reaper          forget old tasks

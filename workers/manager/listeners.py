@@ -13,10 +13,12 @@ from workers.manager.components import Component
 from workers.manager.control.server import ControlServicer
 from workers.manager.dispatcher.server import Dispatcher
 from workers.manager.health import RAFT, HealthServicer
+from workers.manager.journal.server import JournalApi
 from workers.manager.locked import NotLocked
 from workers.manager.log_broker.server import LogBroker
 from workers.manager.manager_status import ManagerStatus
 from workers.manager.orchestrators.dirty import is_dirty
+from workers.manager.orchestrators.restart_api import GovernorApi
 from workers.manager.watch_api import WatchServicer
 
 
@@ -46,5 +48,7 @@ class Services:
             health,
             NotLocked(),
             LogBroker(store, clock, random),
+            GovernorApi(store, clock),
+            JournalApi(store),
         )
         self.leading: Sequence[Component] = (self.status, signer, self.dispatcher)
