@@ -74,7 +74,11 @@ class Lan:
         try:
             yield
         finally:
-            self._set(host, _FORWARDING)
+            self.mend(host)
+
+    def mend(self, host: Host) -> None:
+        """The end of a cut, before its block ends."""
+        self._set(host, _FORWARDING)
 
     def close(self) -> None:
         for name in self._names:

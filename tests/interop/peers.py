@@ -40,6 +40,12 @@ class DockerHost(Dockerd):
         """Empty where it is of no swarm."""
         return self.docker("info", "--format", "{{.Swarm.NodeID}}").strip()
 
+    def task_ids(self) -> set[str]:
+        """Of all tasks whose containers run."""
+        form = '{{.Label "com.docker.swarm.task.id"}}'
+        marked = ("--filter", "label=com.docker.swarm.task")
+        return set(self.docker("ps", *marked, "--format", form).split())
+
     # As a manager.
 
     @property

@@ -89,7 +89,7 @@ def service(manager: NetNode, docker: DockerHost) -> Iterator[str]:
 def test_it_joins_and_is_ready(manager, docker):
     assert docker.docker("info", "--format", "{{.Swarm.LocalNodeState}}").strip() == "active"
     listed = manager.ctl("node", "ls").stdout
-    assert [True] == ["READY" in line for line in listed.splitlines() if docker.node_id in line]
+    assert [True] == ["Ready" in line for line in listed.splitlines() if docker.node_id in line]
     managers = docker.docker("info", "--format", "{{range .Swarm.RemoteManagers}}{{.Addr}}{{end}}")
     assert manager.address == managers.strip()
 
@@ -179,15 +179,6 @@ def test_a_change_of_our_root_renews_its_certificate_and_touches_no_task(manager
     assert before[1] != (certificates / names[1]).read_bytes()
     assert (running, node_id) == (containers(docker, "web"), docker.node_id)
     assert READY == manager.node(node_id).status.state
-
-
-def test_a_cut_replaces_nothing_when_it_is_short(net, manager, docker, service):
-    before = containers(docker, "web")
-    with net.cut(docker.host):
-        time.sleep(5.0)
-    time.sleep(12.0)
-    manager.wait_state(docker.node_id, READY)
-    assert before == containers(docker, "web")
 
 
 def test_it_leaves_and_may_be_removed(manager, docker):
