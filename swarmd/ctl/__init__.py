@@ -1,20 +1,40 @@
 """swarmctl: the cluster's client, a file for each noun.
 
     main.py             the click group; version, completion
-    aliases.py          rm for remove, svc for service
+    aliases.py          rm for remove, svc for service; --flag=true; what was meant by a wrong word
     connection.py       a command's way to the control socket, and errors as one line
-    output.py           tables, JSON, ages, colour: one place
-    resolve.py          a name or an id prefix to one object
+    complete.py         names for a shell's completion
+    resolve.py          a name or an id prefix to one object, and lists
     values.py           what a flag's text means: lists, labels, sizes, durations
-    ca.py               the root CA, and its change
-    cluster.py, node.py, task.py, secret.py, config.py, network.py, service.py
-    service_flags.py    the flags of service create and update, by topic
-    service_spec.py     flags into a service's spec (pure)
-    service_mounts.py   … and into its mounts (pure)
-    references.py       … and into references to secrets and configs
+
+What is shown:
+
+    output.py           tables, JSON, ages, colour: one place
+    formats.py          --format: table, json, proto, Go templates
+    filtering.py        --filter (pure)
+    rows.py             objects as Docker's lists show them (pure)
+    docker_shapes.py, docker_objects.py
+                        objects in the shape of Docker's API, for templates and JSON (pure)
+    ps.py               tasks as `docker service ps` shows them
     service_page.py     a service as `inspect` shows it (pure)
     service_logs.py     what tasks print, for service logs and task logs
-    converge.py         wait until a service is as it was asked for, and show how far it is
+    judge.py            how far a service is from what it was asked to be (pure)
+    converge.py         wait until services are as they were asked for, and show how far they are
 
-Commands, flags and aliases are those of the Go program, and more.
+The nouns:
+
+    ca.py               the root CA, and its change
+    cluster.py, node.py, task.py, secret.py, config.py, network.py, service.py
+    service_change.py   service create, update, scale, rollback
+    service_flags.py    the flags of create and update, by topic
+    service_spec.py     flags into a service's spec (pure)
+    service_mode.py, service_ports.py, service_mounts.py
+                        … its mode and counts, its ports, its mounts (pure)
+    service_lists.py    … and lists that are added to and taken out of: --env-add, --env-rm (pure)
+    references.py       … and secrets, configs, networks and logins
+    stack.py, stack_deploy.py
+                        stacks out of compose files, which compose reads
+
+Commands, flags and aliases are those of SwarmKit's program and of `docker service`, `docker node`,
+`docker secret` and `docker config`.
 """

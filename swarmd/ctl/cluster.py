@@ -6,9 +6,11 @@ import click
 import durationpy
 
 from swarmd import api
+from swarmd.ctl import docker_objects
 from swarmd.ctl.aliases import AliasedGroup
 from swarmd.ctl.connection import Control, with_control
-from swarmd.ctl.output import format_option, quiet_option, show_json, show_page, show_table
+from swarmd.ctl.formats import inspect_format_option, list_format_option, show_list, show_objects
+from swarmd.ctl.output import quiet_option, show_page
 from swarmd.ctl.resolve import list_all, resolve
 from swarmd.ctl.values import Strings, duration, flat, options, pairs
 from swarmd.security import unlock_key as keys
@@ -21,30 +23,26 @@ def cluster() -> None:
 
 @cluster.command()
 @quiet_option
-@format_option
+@list_format_option
 @with_control
 async def ls(control: Control, quiet: bool, form: str) -> None:
     """List clusters"""
-    clusters = await list_all(control, "cluster")
-    if quiet:
-        click.echo("\n".join(one.id for one in clusters))
-    elif form == "json":
-        show_json(clusters)
-    else:
-        show_table(("ID", "Name"), [(one.id, one.spec.annotations.name) for one in clusters])
+    found = await list_all(control, "cluster")
+    rows = [{"ID": one.id, "Name": one.spec.annotations.name} for one in found]
+    show_list(form, {"ID": "ID", "Name": "NAME"}, rows, found=found, quiet=quiet)
 
 
-@cluster.command()
+@cluster.command(examples="swarmctl cluster inspect --format '{{.JoinTokens.Worker}}'")
 @click.argument("name", metavar="CLUSTER", default="default")
-@format_option
+@inspect_format_option
 @with_control
-async def inspect(control: Control, name: str, form: str) -> None:
+async def inspect(control: Control, name: str, form: str, pretty: bool) -> None:
     """Inspect a cluster"""
     found = await resolve(control, "cluster", name)
-    if form == "json":
-        show_json(found)
-    else:
+    if pretty or form == "pretty":
         show_page(_page(found))
+    else:
+        show_objects(form, [docker_objects.cluster(found)], [found])
 
 
 def _page(one: api.Cluster) -> dict[str, Any]:

@@ -1,17 +1,15 @@
-"""Wait until a service is as it was asked for, and show how far it is.
+"""Wait until services are as they were asked for, and show how far they are.
 
 `judge` decides from what is in the store; `converge` asks again after each change that Watch tells.
 A service counts as converged when it stayed so for the monitor period of its update settings, as
-Docker's own client has it: a task that crashes right after its start is no success.
+Docker's own client has it: a task that crashes right after its start is no success. A job is done
+when its last task is.
 """
 
 import asyncio
 import contextlib
-import enum
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import click
@@ -20,92 +18,36 @@ from rich.live import Live
 from rich.text import Text
 
 from swarmd import api
+from swarmd.api import services as questions
 from swarmd.api.times import seconds
 from swarmd.ctl.connection import Control
+from swarmd.ctl.judge import Progress, Verdict, judge
 from swarmd.ctl.output import state
+from swarmd.ctl.resolve import list_all, tasks_of
 
 MONITOR_SECONDS: Final = 5.0
-_FAILURES: Final = 3
-"""So many failed tasks in one slot are a crash loop."""
 _SETTLE_SECONDS: Final = 0.05
 _ANY_ACTION: Final = api.WatchActionKind.ValueType(1 | 2 | 4)  # create, update, remove
 _State = api.TaskState
 _Update = api.UpdateStatus.UpdateState
-_FAILED: Final = (_State.FAILED, _State.REJECTED)
-_IN_PROGRESS: Final = (_Update.UPDATING, _Update.ROLLBACK_STARTED)
-_BROKEN: Final = (_Update.PAUSED, _Update.ROLLBACK_PAUSED)
 
 
-class Verdict(enum.Enum):
-    WAITING = "waiting"
-    CONVERGED = "converged"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a service is: a verdict, running of wanted tasks, and why it is not further."""
-
-    verdict: Verdict
-    running: int
-    wanted: int
-    states: dict[str, int] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
-
-
-def judge(service: api.Service, tasks: Sequence[api.Task], nodes: int) -> Progress:
-    """What to think of a service with these tasks, where so many nodes would take one."""
-    live = [one for one in tasks if one.desired_state <= _State.RUNNING]
-    running = [one for one in live if one.status.state == _State.RUNNING]
-    wanted = service.spec.replicated.replicas if service.spec.HasField("replicated") else nodes
-    reasons = dict.fromkeys(one.status.err for one in live if one.status.err)
-    update = service.update_status
-    if update.state in _BROKEN:
-        verdict, reasons = Verdict.FAILED, {update.message: None, **reasons}
-    elif loop := _crash_loop(service, tasks):
-        verdict, reasons = Verdict.FAILED, {loop: None, **reasons}
-    elif update.state == _Update.ROLLBACK_COMPLETED:
-        verdict, reasons = Verdict.FAILED, {update.message or "rolled back": None, **reasons}
-    elif len(running) == len(live) == wanted and update.state not in _IN_PROGRESS:
-        verdict = Verdict.CONVERGED
-    else:
-        verdict = Verdict.WAITING
-    states = Counter(_State.Name(one.status.state) for one in live)
-    return Progress(verdict, len(running), wanted, dict(states), tuple(filter(None, reasons)))
-
-
-def _crash_loop(service: api.Service, tasks: Sequence[api.Task]) -> str:
-    """The last error of a slot whose tasks of this spec fail again and again; empty for none."""
-    failed = [
-        one
-        for one in tasks
-        if one.status.state in _FAILED and one.spec_version.index == service.spec_version.index
-    ]
-    for place, count in Counter(map(_place, failed)).items():
-        last = max((one for one in failed if _place(one) == place), key=_when)
-        if last.status.state == _State.REJECTED or count >= _FAILURES:
-            return last.status.err or last.status.message
-    return ""
-
-
-def _place(task: api.Task) -> tuple[int, str]:
-    return task.slot, "" if task.slot else task.node_id
-
-
-def _when(task: api.Task) -> float:
-    return seconds(task.status.timestamp)
-
-
-async def converge(control: Control, service_id: str, most_seconds: float | None) -> int:
-    """Wait, and show it on a terminal; returns the command's exit status."""
-    return await converge_all(control, {service_id: ""}, most_seconds)
+async def converge(
+    control: Control, service_id: str, most_seconds: float | None, *, quiet: bool = False
+) -> int:
+    """Wait, and show it on a terminal unless quiet; returns the command's exit status."""
+    return await converge_all(control, {service_id: ""}, most_seconds, quiet=quiet)
 
 
 async def converge_all(
-    control: Control, services: Mapping[str, str], most_seconds: float | None
+    control: Control,
+    services: Mapping[str, str],
+    most_seconds: float | None,
+    *,
+    quiet: bool = False,
 ) -> int:
     """Wait for all of these, by id, each with the name that it is shown by: none for a lone one."""
-    display = _Display(services)
+    display = _Display(services, quiet=quiet)
     try:
         async with asyncio.timeout(most_seconds):
             found = await asyncio.gather(*(_wait(control, one, display) for one in services))
@@ -184,14 +126,14 @@ async def changes(control: Control, service_ids: Iterable[str]) -> AsyncIterator
 
 
 async def _look(control: Control, service_id: str) -> tuple[api.Service, Progress]:
-    filters = api.ListTasksRequest.Filters(service_ids=[service_id])
-    replies = await asyncio.gather(
+    reply, tasks = await asyncio.gather(
         control.api.GetService(api.GetServiceRequest(service_id=service_id)),
-        control.api.ListTasks(api.ListTasksRequest(filters=filters)),
-        control.api.ListNodes(api.ListNodesRequest()),
+        tasks_of(control, service_ids=[service_id]),
     )
-    service = replies[0].service
-    return service, judge(service, replies[1].tasks, _eligible(replies[1].tasks, replies[2].nodes))
+    service = reply.service
+    per_node = questions.is_per_node(service)
+    nodes = (await list_all(control, "node")) if per_node else []
+    return service, judge(service, tasks, _eligible(tasks, nodes))
 
 
 def _eligible(tasks: Sequence[api.Task], nodes: Sequence[api.Node]) -> int:
@@ -206,7 +148,7 @@ def _eligible(tasks: Sequence[api.Task], nodes: Sequence[api.Node]) -> int:
 
 
 def _monitor_seconds(service: api.Service) -> float:
-    if service.update_status.state == _Update.COMPLETED:
+    if questions.is_job(service) or service.update_status.state == _Update.COMPLETED:
         return 0.0  # the manager has watched the new tasks for that long already
     config = service.spec.update
     return seconds(config.monitor) if config.HasField("monitor") else MONITOR_SECONDS
@@ -215,11 +157,13 @@ def _monitor_seconds(service: api.Service) -> float:
 class _Display:
     """A line of progress a service on a terminal, and the reasons below it; nothing elsewhere."""
 
-    def __init__(self, services: Mapping[str, str]) -> None:
+    def __init__(self, services: Mapping[str, str], *, quiet: bool) -> None:
         self.last: dict[str, Progress] = {}
         self._services = services
         console = Console(stderr=True, highlight=False)
-        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._live: Live | None = None
+        if console.is_terminal and not quiet:
+            self._live = Live(console=console, transient=True)
         if self._live:
             self._live.start()
 
@@ -242,10 +186,10 @@ class _Display:
 
 def _lines(name: str, progress: Progress) -> list[Text]:
     line = Text(f"{name}: " if name else "")
-    line.append(f"{progress.running} of {progress.wanted} running")
+    line.append(f"{progress.done} of {progress.wanted} {progress.what}")
     if progress.verdict is Verdict.CONVERGED:
         line.append(", waiting that they stay so", style="dim")
     for state_name, count in progress.states.items():
-        if state_name != "RUNNING":
+        if state_name.lower() != progress.what:
             line.append(f"  {count} ").append_text(state(state_name))
     return [line, *(Text(f"  {one}") for one in progress.reasons)]

@@ -5,24 +5,32 @@ from typing import Any
 import click
 
 from swarmd import api
+from swarmd.ctl import docker_objects
 from swarmd.ctl.aliases import AliasedGroup
+from swarmd.ctl.complete import arguments, completion_of
 from swarmd.ctl.connection import Control, with_control
-from swarmd.ctl.output import (
-    format_option,
-    quiet_option,
-    show_json,
-    show_page,
-    show_table,
-    size,
-    state,
-)
-from swarmd.ctl.resolve import list_all, name_of, resolve
+from swarmd.ctl.filtering import Test, filter_option, filtered, has_label, is_id, one_of
+from swarmd.ctl.formats import inspect_format_option, list_format_option, show_list, show_objects
+from swarmd.ctl.output import quiet_option, show_page, size, state
+from swarmd.ctl.ps import ps_options, show_ps
+from swarmd.ctl.resolve import SELF, list_all, resolve, self_id, tasks_of
+from swarmd.ctl.rows import NODE_SHOWN, NODE_TITLES, by_name, node_fields
 from swarmd.ctl.task import show_tasks
-from swarmd.ctl.values import Strings, flat, pairs
+from swarmd.ctl.values import PairStrings, flat, options
 from swarmd.errors import SwarmError
 
 _Availability = api.NodeSpec.Availability
 _NANO = 10**9
+_FILTERS: dict[str, Test] = {
+    "id": is_id,
+    "label": lambda one, wanted: has_label(one.description.engine.labels, wanted),
+    "node.label": lambda one, wanted: has_label(one.spec.annotations.labels, wanted),
+    "membership": one_of("accepted", "pending")(
+        lambda one: api.NodeSpec.Membership.Name(one.spec.membership)
+    ),
+    "name": lambda one, wanted: one.description.hostname.startswith(wanted),
+    "role": one_of("worker", "manager")(lambda one: api.NodeRole.Name(one.role)),
+}
 
 
 @click.group(cls=AliasedGroup)
@@ -30,59 +38,62 @@ def node() -> None:
     """Node management"""
 
 
-@node.command()
+@node.command(
+    examples="""
+    swarmctl node ls --filter role=manager
+    swarmctl node ls --format '{{.Hostname}} {{.Status}} {{.TLSStatus}}'
+    """
+)
+@filter_option(_FILTERS)
 @quiet_option
-@format_option
+@list_format_option
 @with_control
-async def ls(control: Control, quiet: bool, form: str) -> None:
+async def ls(control: Control, filters: tuple[str, ...], quiet: bool, form: str) -> None:
     """List nodes"""
-    nodes = await list_all(control, "node")
-    if quiet:
-        click.echo("\n".join(one.id for one in nodes))
-    elif form == "json":
-        show_json(nodes)
-    else:
-        columns = ("ID", "Name", "Membership", "Status", "Availability", "Manager Status")
-        show_table(columns, map(_row, nodes))
+    found = filtered(await list_all(control, "node"), filters, _FILTERS)
+    found.sort(key=by_name)
+    (cluster,) = await list_all(control, "cluster")
+    asked, root = await self_id(control), cluster.root_ca.ca_cert
+    rows = [node_fields(one, asked, root) for one in found]
+    show_list(form, NODE_TITLES, rows, found=found, shown=NODE_SHOWN, quiet=quiet)
 
 
-def _row(one: api.Node) -> tuple[Any, ...]:
-    return (
-        one.id,
-        name_of(one),
-        api.NodeSpec.Membership.Name(one.spec.membership),
-        state(api.NodeStatus.State.Name(one.status.state)),
-        state(_Availability.Name(one.spec.availability)),
-        _manager_status(one),
-    )
-
-
-def _manager_status(one: api.Node) -> str:
-    if one.HasField("manager_status"):
-        leads = " *" if one.manager_status.leader else ""
-        return api.RaftMemberStatus.Reachability.Name(one.manager_status.reachability) + leads
-    return "UNKNOWN" if one.spec.desired_role == api.NodeRole.MANAGER else ""
-
-
-@node.command()
-@click.argument("name", metavar="NODE")
+@node.command(
+    examples="""
+    swarmctl node inspect self
+    swarmctl node inspect --format '{{.ManagerStatus.Leader}}' self
+    """
+)
+@click.argument("names", metavar="NODE|self...", **arguments("node"))
 @click.option(
     "-a", "--all", "all_tasks", is_flag=True, help="Show all tasks, not just those that run"
 )
-@format_option
+@inspect_format_option
 @with_control
-async def inspect(control: Control, name: str, all_tasks: bool, form: str) -> None:
-    """Inspect a node"""
-    found = await resolve(control, "node", name)
-    if form == "json":
-        show_json(found)
+async def inspect(
+    control: Control, names: tuple[str, ...], all_tasks: bool, form: str, pretty: bool
+) -> None:
+    """Inspect nodes"""
+    found = [await resolve(control, "node", name) for name in names]
+    if not pretty and form != "pretty":
+        show_objects(form, [docker_objects.node(one) for one in found], found)
         return
-    show_page(_page(found))
-    filters = api.ListTasksRequest.Filters(node_ids=[found.id])
-    reply = await control.api.ListTasks(api.ListTasksRequest(filters=filters))
-    if reply.tasks:
-        click.echo()
-        await show_tasks(control, reply.tasks, all_tasks=all_tasks)
+    for one in found:
+        show_page(_page(one))
+        tasks = await tasks_of(control, node_ids=[one.id])
+        if tasks:
+            click.echo()
+            await show_tasks(control, tasks, all_tasks=all_tasks)
+
+
+@node.command(examples="swarmctl node ps --filter desired-state=running self")
+@click.argument("names", metavar="[NODE|self]...", nargs=-1, shell_complete=completion_of("node"))
+@ps_options
+@with_control
+async def ps(control: Control, names: tuple[str, ...], **flags: Any) -> None:
+    """List the tasks of nodes: of the one that is asked, if none is named"""
+    found = [await resolve(control, "node", name) for name in names or (SELF,)]
+    await show_ps(control, await tasks_of(control, node_ids=[one.id for one in found]), **flags)
 
 
 def _page(one: api.Node) -> dict[str, Any]:
@@ -140,12 +151,15 @@ def _plugins(engine: api.EngineDescription) -> dict[str, list[str]]:
     return kinds
 
 
-async def _change(control: Control, name: str, field: str, value: int, already: str) -> None:
-    found = await resolve(control, "node", name)
-    if getattr(found.spec, field) == value:
-        raise SwarmError(f"node {name} is already {already}")
-    setattr(found.spec, field, value)
-    await _update(control, found)
+async def _change(
+    control: Control, names: tuple[str, ...], field: str, value: int, already: str
+) -> None:
+    for name in names:
+        found = await resolve(control, "node", name)
+        if getattr(found.spec, field) == value:
+            raise SwarmError(f"node {name} is already {already}")
+        setattr(found.spec, field, value)
+        await _update(control, found)
 
 
 async def _update(control: Control, changed: api.Node) -> None:
@@ -155,69 +169,95 @@ async def _update(control: Control, changed: api.Node) -> None:
     await control.api.UpdateNode(request)
 
 
-@node.command()
-@click.argument("name", metavar="NODE")
+_nodes = click.argument("names", metavar="NODE|self...", **arguments("node"))
+
+
+@node.command(examples="swarmctl node activate worker1")
+@_nodes
 @with_control
-async def activate(control: Control, name: str) -> None:
-    """Activate a node: it gets tasks again"""
-    await _change(control, name, "availability", _Availability.ACTIVE, "active")
+async def activate(control: Control, names: tuple[str, ...]) -> None:
+    """Activate nodes: they get tasks again"""
+    await _change(control, names, "availability", _Availability.ACTIVE, "active")
 
 
-@node.command()
-@click.argument("name", metavar="NODE")
+@node.command(examples="swarmctl node pause worker1")
+@_nodes
 @with_control
-async def pause(control: Control, name: str) -> None:
-    """Pause a node: its tasks go on, new ones go elsewhere"""
-    await _change(control, name, "availability", _Availability.PAUSE, "paused")
+async def pause(control: Control, names: tuple[str, ...]) -> None:
+    """Pause nodes: their tasks go on, new ones go elsewhere"""
+    await _change(control, names, "availability", _Availability.PAUSE, "paused")
 
 
-@node.command()
-@click.argument("name", metavar="NODE")
+@node.command(examples="swarmctl node drain worker1")
+@_nodes
 @with_control
-async def drain(control: Control, name: str) -> None:
-    """Drain a node: its tasks move to others"""
-    await _change(control, name, "availability", _Availability.DRAIN, "drained")
+async def drain(control: Control, names: tuple[str, ...]) -> None:
+    """Drain nodes: their tasks move to others"""
+    await _change(control, names, "availability", _Availability.DRAIN, "drained")
 
 
-@node.command()
-@click.argument("name", metavar="NODE")
+@node.command(examples="swarmctl node promote worker1 worker2")
+@_nodes
 @with_control
-async def promote(control: Control, name: str) -> None:
-    """Promote a worker to a manager"""
-    await _change(control, name, "desired_role", api.NodeRole.MANAGER, "a manager")
+async def promote(control: Control, names: tuple[str, ...]) -> None:
+    """Promote workers to managers"""
+    await _change(control, names, "desired_role", api.NodeRole.MANAGER, "a manager")
 
 
-@node.command()
-@click.argument("name", metavar="NODE")
+@node.command(examples="swarmctl node demote manager2")
+@_nodes
 @with_control
-async def demote(control: Control, name: str) -> None:
-    """Demote a manager to a worker"""
-    await _change(control, name, "desired_role", api.NodeRole.WORKER, "a worker")
+async def demote(control: Control, names: tuple[str, ...]) -> None:
+    """Demote managers to workers"""
+    await _change(control, names, "desired_role", api.NodeRole.WORKER, "a worker")
 
 
-@node.command()
-@click.argument("name", metavar="NODE")
-@click.option("--label", type=Strings(), multiple=True, help="Labels (key=value); they replace all")
+@node.command(
+    examples="""
+    swarmctl node update --label-add zone=a --label-rm old worker1
+    swarmctl node update --availability drain worker1
+    """
+)
+@click.argument("name", metavar="NODE|self", shell_complete=completion_of("node"))
+@click.option("--label", type=PairStrings(), multiple=True, help="Labels (key=value), for all")
+@click.option("--label-add", type=PairStrings(), multiple=True, help="Add labels (key=value)")
+@click.option("--label-rm", multiple=True, help="Remove labels, by key")
+@click.option("--availability", type=click.Choice(("active", "pause", "drain")))
+@click.option("--role", type=click.Choice(("worker", "manager")))
 @with_control
-async def update(control: Control, name: str, label: tuple[tuple[str, ...], ...]) -> None:
-    """Update a node"""
+async def update(control: Control, name: str, **flags: Any) -> None:
+    """Update a node: only what a flag names is changed"""
     found = await resolve(control, "node", name)
-    labels = found.spec.annotations.labels
-    before = dict(labels)
-    if label:
-        labels.clear()
-        labels.update(pairs(flat(label), "--label"))
-    if dict(labels) == before:
+    before = api.NodeSpec()
+    before.CopyFrom(found.spec)
+    _merge(found.spec, flags)
+    if found.spec == before:
         raise SwarmError(f"no change for node {name}")
     await _update(control, found)
 
 
-@node.command()
-@click.argument("name", metavar="NODE")
-@click.option("-f", "--force", is_flag=True, help="Remove it although it is up, or a manager")
+def _merge(spec: api.NodeSpec, flags: dict[str, Any]) -> None:
+    labels = spec.annotations.labels
+    if flags["label"]:
+        labels.clear()
+    for key in flags["label_rm"]:
+        if key not in labels:
+            raise SwarmError(f"the node has no label {key!r}")
+        labels.pop(key)
+    labels.update(options(flat((*flags["label"], *flags["label_add"]))))
+    if flags["availability"]:
+        spec.availability = _Availability.Value(flags["availability"].upper())
+    if flags["role"]:
+        spec.desired_role = api.NodeRole.Value(flags["role"].upper())
+
+
+@node.command(examples="swarmctl node rm --force worker1")
+@_nodes
+@click.option("-f", "--force", is_flag=True, help="Remove them although they are up")
 @with_control
-async def remove(control: Control, name: str, force: bool) -> None:
-    """Remove a node"""
-    found = await resolve(control, "node", name)
-    await control.api.RemoveNode(api.RemoveNodeRequest(node_id=found.id, force=force))
-    click.echo(found.id)
+async def remove(control: Control, names: tuple[str, ...], force: bool) -> None:
+    """Remove nodes"""
+    for name in names:
+        found = await resolve(control, "node", name)
+        await control.api.RemoveNode(api.RemoveNodeRequest(node_id=found.id, force=force))
+        click.echo(found.id)

@@ -30,18 +30,16 @@ _STYLES: Final = {
     "UPDATING": "yellow",
     "DRAIN": "yellow",
 }
-_MINUTE: Final = 60.0
 
-
-def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--format, which every command that shows something takes."""
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(("table", "json")),
-        default="table",
-        help="table, or json.",
-    )(command)
+_MINUTE: Final = 60
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_IN_WORDS: Final = {
+    (0, "second"): "less than a second",
+    (1, "second"): "1 second",
+    (1, "minute"): "about a minute",
+    (1, "hour"): "about an hour",
+}
 
 
 def quiet_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,7 +110,7 @@ def _line(value: Any) -> str:
 
 def state(name: str, behind: str = "") -> Text:
     """A state in its colour, and what stands behind it plainly."""
-    text = Text(name, style=_STYLES.get(name, ""))
+    text = Text(name, style=_STYLES.get(name.upper(), ""))
     return text.append(f" {behind}", style="default") if behind else text
 
 
@@ -120,7 +118,23 @@ def ago(stamp: Timestamp) -> str:
     """How long that is past: "12 seconds ago"; nothing for no time."""
     if not stamp.seconds:
         return ""
-    return humanize.naturaltime(max(0.0, time.time() - stamp.seconds - stamp.nanos / 1e9))
+    return f"{span(max(0.0, time.time() - stamp.seconds - stamp.nanos / 1e9))} ago"
+
+
+def span(seconds: float) -> str:
+    """A time in one unit, as Docker words it: less than a second, 12 seconds, about an hour."""
+    whole, hours = int(seconds), round(seconds / _HOUR)
+    for limit, count, unit in (
+        (_MINUTE, whole, "second"),
+        (_HOUR, whole // _MINUTE, "minute"),
+        (2 * _DAY, hours, "hour"),
+        (14 * _DAY, hours // 24, "day"),
+        (60 * _DAY, hours // (7 * 24), "week"),
+        (730 * _DAY, hours // (30 * 24), "month"),
+    ):
+        if seconds < limit:
+            return _IN_WORDS.get((count, unit), f"{count} {unit}s")
+    return f"{hours // (365 * 24)} years"
 
 
 def size(number: int) -> str:

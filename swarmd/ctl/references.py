@@ -1,33 +1,43 @@
-"""A service's references to secrets and configs, by name."""
+"""What a service's spec names that lies elsewhere: secrets, configs, networks, registry logins."""
 
+import base64
+import json
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from swarmd import api
+from swarmd.api import images
 from swarmd.ctl.connection import Control
 from swarmd.ctl.resolve import resolve
-from swarmd.ctl.values import flat
+from swarmd.ctl.values import flat, is_long, long_form
 
 _READ_BY_ALL: Final = 0o444
+_FILE_FIELDS: Final = ("source", "src", "target", "uid", "gid", "mode")
+_NETWORK_FIELDS: Final = ("name", "alias", "driver-opt")
+_HUB: Final = "https://index.docker.io/v1/"
+Reference = tuple[str, api.FileTarget]
 
 
 async def add_references(
-    control: Control, spec: api.ServiceSpec, kind: str, texts: Iterable[Iterable[str]]
+    control: Control, spec: api.ServiceSpec, kind: str, lists: Iterable[tuple[str, ...]]
 ) -> None:
-    """Add name[:target] each, of that kind (secret or config); raises NotFoundError."""
-    for text in flat(texts):
-        name, target = _parts(text, kind)
+    """Add what each asks for, of that kind (secret or config); raises NotFoundError."""
+    wanted = [one for pieces in lists for one in references(pieces, kind)]
+    for name, file in wanted:
         found = await resolve(control, kind, name)
-        file = api.FileTarget(name=target, mode=_READ_BY_ALL)
+        if not images.is_host(spec.task.container.image):  # Docker Engines fail without an owner
+            file.uid, file.gid = file.uid or "0", file.gid or "0"
         ids = {f"{kind}_id": found.id, f"{kind}_name": found.spec.annotations.name}
         _references(spec, kind).add(file=file, **ids)
 
 
-def drop_references(spec: api.ServiceSpec, kind: str, texts: Iterable[Iterable[str]]) -> None:
+def drop_references(spec: api.ServiceSpec, kind: str, lists: Iterable[Iterable[str]]) -> None:
     """Take out every reference to these names."""
-    gone = {_parts(text, kind)[0] for text in flat(texts)}
+    gone = {text.partition(":")[0].strip() for text in flat(lists)}
     references = _references(spec, kind)
     kept = [one for one in references if getattr(one, f"{kind}_name") not in gone]
     del references[:]
@@ -38,8 +48,97 @@ def _references(spec: api.ServiceSpec, kind: str) -> Any:
     return getattr(spec.task.container, f"{kind}s")
 
 
-def _parts(text: str, kind: str) -> tuple[str, str]:
+def references(pieces: tuple[str, ...], kind: str) -> list[Reference]:
+    """One flag's value: name[:target] each, or Docker's source=NAME,target=FILE,… together."""
+    if any(map(is_long, pieces)):
+        return [_long(",".join(pieces), kind)]
+    return [_short(text, kind) for text in pieces]
+
+
+def _short(text: str, kind: str) -> Reference:
     name, separator, target = (part.strip() for part in text.partition(":"))
     if not name or (separator and not target):
         raise click.BadParameter(f"{text!r} is not name[:target]", param_hint=f"--{kind}")
-    return name, target or name
+    return name, api.FileTarget(name=target or name, mode=_READ_BY_ALL)
+
+
+def _long(text: str, kind: str) -> Reference:
+    found = dict(long_form(text, f"--{kind}", _FILE_FIELDS))
+    name = found.get("source") or found.get("src")
+    if not name:
+        raise click.BadParameter(f"{text!r} has no source=NAME", param_hint=f"--{kind}")
+    file = api.FileTarget(
+        name=found.get("target", name),
+        uid=found.get("uid", "0"),
+        gid=found.get("gid", "0"),
+        mode=_mode(found["mode"], kind) if "mode" in found else _READ_BY_ALL,
+    )
+    return name, file
+
+
+def _mode(text: str, kind: str) -> int:
+    try:
+        return int(text, 8)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no file mode such as 0400", param_hint=f"--{kind}"
+        ) from error
+
+
+async def set_network(control: Control, spec: api.ServiceSpec, name: str) -> None:
+    """This network alone."""
+    found = await resolve(control, "network", name)
+    del spec.task.networks[:]
+    spec.task.networks.add(target=found.id)
+
+
+async def change_networks(
+    control: Control, spec: api.ServiceSpec, added: Iterable[str], gone: Iterable[str]
+) -> None:
+    """Take out and add networks, each NAME or name=NAME,alias=NAME,driver-opt=KEY=VALUE."""
+    for name in gone:
+        found = await resolve(control, "network", name)
+        kept = [one for one in spec.task.networks if one.target != found.id]
+        del spec.task.networks[:]
+        spec.task.networks.extend(kept)
+    for text in added:
+        network = _attachment(text)
+        network.target = (await resolve(control, "network", network.target)).id
+        if network.target in {one.target for one in spec.task.networks}:
+            raise click.ClickException(f"the service is attached to network {text} already")
+        spec.task.networks.append(network)
+
+
+def _attachment(text: str) -> api.NetworkAttachmentConfig:
+    made = api.NetworkAttachmentConfig(target=text)
+    if not is_long(text):
+        return made
+    fields = long_form(text, "--network", _NETWORK_FIELDS)
+    made.target = dict(fields).get("name", "")
+    made.aliases.extend(value for key, value in fields if key == "alias")
+    for key, _, value in (value.partition("=") for key, value in fields if key == "driver-opt"):
+        made.driver_attachment_opts[key] = value
+    if not made.target:
+        raise click.BadParameter(f"{text!r} has no name=NAME", param_hint="--network")
+    return made
+
+
+def registry_auth(image: str) -> str:
+    """The login of the image's registry, out of Docker's own configuration, as engines want it.
+
+    Raises ClickException where a helper program keeps it, or there is none.
+    """
+    host = image.partition("/")[0]
+    server = host if "/" in image and ("." in host or ":" in host) else _HUB
+    path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"--with-registry-auth: {path}: {error}") from error
+    login = config.get("auths", {}).get(server, {}).get("auth")
+    if not login:
+        why = "a credential helper keeps it" if config.get("credsStore") else "log in first"
+        raise click.ClickException(f"--with-registry-auth: {path} has no login of {server}: {why}")
+    user, _, password = base64.b64decode(login).decode().partition(":")
+    facts = {"username": user, "password": password, "serveraddress": server}
+    return base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()

@@ -1,6 +1,7 @@
 """A name or an id prefix to one object, and ids back to names."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -8,6 +9,9 @@ from google.protobuf.message import Message
 from swarmd import api
 from swarmd.ctl.connection import Control
 from swarmd.errors import InvalidArgumentError, NotFoundError
+from swarmd.rpc.channel import node_behind
+
+SELF: Final = "self"
 
 _LISTED: Final[dict[str, tuple[type[Message], str]]] = {
     "cluster": (api.ListClustersRequest, "clusters"),
@@ -27,6 +31,8 @@ async def resolve(control: Control, kind: str, wanted: str) -> Any:
     """
     if not wanted:
         raise InvalidArgumentError(f"{kind} must be given by name or id")
+    if kind == "node" and wanted == SELF:
+        wanted = await self_id(control)
     by_prefix = await _list(control, kind, id_prefixes=[wanted])
     exact = [one for one in by_prefix if one.id == wanted]
     named = [] if exact else await _by_name(control, kind, wanted)
@@ -43,6 +49,31 @@ async def list_all(control: Control, kind: str) -> list[Any]:
     return await _list(control, kind)
 
 
+async def self_id(control: Control) -> str:
+    """The node whose manager is asked."""
+    return await asyncio.to_thread(node_behind, control.settings.socket)
+
+
+async def tasks_of(
+    control: Control, *, service_ids: Sequence[str] = (), node_ids: Sequence[str] = ()
+) -> list[api.Task]:
+    """The tasks of any of these services or nodes."""
+    filters = {"service_ids": service_ids, "node_ids": node_ids}
+    return await _list(control, "task", **{name: ids for name, ids in filters.items() if ids})
+
+
+async def list_labelled(control: Control, kind: str, labels: Mapping[str, str]) -> list[Any]:
+    """Those with all of these labels; an empty value stands for any."""
+    return await _list(control, kind, labels=labels)
+
+
+async def list_named(control: Control, kind: str, names: Iterable[str]) -> dict[str, Any]:
+    """Those of these names that are there, by name."""
+    wanted = set(names)
+    found = await _list(control, kind, names=sorted(wanted)) if wanted else []
+    return {name_of(one): one for one in found if name_of(one) in wanted}
+
+
 async def _by_name(control: Control, kind: str, name: str) -> list[Any]:
     found = [one for one in await _list(control, kind, names=[name]) if name_of(one)]
     if kind == "task":  # a task is called web.1, which the API has no filter for
@@ -52,7 +83,7 @@ async def _by_name(control: Control, kind: str, name: str) -> list[Any]:
     return [one for one in found if name_of(one).lower() == name.lower()]
 
 
-async def _list(control: Control, kind: str, **filters: Sequence[str]) -> list[Any]:
+async def _list(control: Control, kind: str, **filters: Any) -> list[Any]:
     request, field = _LISTED[kind]
     call = getattr(control.api, "List" + field.capitalize())
     reply = await call(request(filters=filters) if filters else request())

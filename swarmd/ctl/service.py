@@ -5,20 +5,28 @@ from typing import Any
 import click
 
 from swarmd import api
+from swarmd.ctl import docker_objects
 from swarmd.ctl.aliases import AliasedGroup
+from swarmd.ctl.complete import arguments
 from swarmd.ctl.connection import Control, with_control
-from swarmd.ctl.converge import converge
-from swarmd.ctl.output import format_option, quiet_option, show_json, show_page, show_table
-from swarmd.ctl.references import add_references, drop_references
-from swarmd.ctl.resolve import list_all, resolve
-from swarmd.ctl.service_flags import create_options, update_options
+from swarmd.ctl.filtering import BY_ANNOTATIONS, filter_option, filtered, one_of
+from swarmd.ctl.formats import inspect_format_option, list_format_option, show_list, show_objects
+from swarmd.ctl.output import quiet_option, show_page
+from swarmd.ctl.ps import ps_options, show_ps
+from swarmd.ctl.resolve import list_all, resolve, tasks_of
+from swarmd.ctl.rows import SERVICE_TITLES, by_name, service_fields
+from swarmd.ctl.service_change import create, rollback, scale, update
 from swarmd.ctl.service_logs import logs_options, show_logs
-from swarmd.ctl.service_page import page, replicas
-from swarmd.ctl.service_spec import merge, new_spec
+from swarmd.ctl.service_page import page
 from swarmd.ctl.task import show_tasks
 from swarmd.errors import SwarmError
 
-_State = api.TaskState
+_FILTERS = {
+    **BY_ANNOTATIONS,
+    "mode": one_of("replicated", "global", "replicated-job", "global-job")(
+        lambda one: str(one.spec.WhichOneof("mode")).replace("_", "-")
+    ),
+}
 
 
 @click.group(cls=AliasedGroup)
@@ -26,29 +34,34 @@ def service() -> None:
     """Service management"""
 
 
-@service.command()
+for command in (create, update, scale, rollback):
+    service.add_command(command)
+
+
+@service.command(
+    examples="""
+    swarmctl service ls --filter label=tier=web
+    swarmctl service ls --format '{{.Name}}: {{.Replicas}}'
+    """
+)
+@filter_option(_FILTERS)
 @quiet_option
-@format_option
+@list_format_option
 @with_control
-async def ls(control: Control, quiet: bool, form: str) -> None:
+async def ls(control: Control, filters: tuple[str, ...], quiet: bool, form: str) -> None:
     """List services"""
-    services = await list_all(control, "service")
-    if quiet:
-        click.echo("\n".join(one.id for one in services))
-    elif form == "json":
-        show_json(services)
-    else:
-        running = await _running(control, [one.id for one in services])
-        rows = [
-            (
-                one.id,
-                one.spec.annotations.name,
-                one.spec.task.container.image,
-                replicas(one, running.get(one.id)),
-            )
-            for one in services
-        ]
-        show_table(("ID", "Name", "Image", "Replicas"), rows)
+    found = filtered(await list_all(control, "service"), filters, _FILTERS)
+    await show_services(control, found, form=form, quiet=quiet)
+
+
+async def show_services(
+    control: Control, found: list[api.Service], *, form: str, quiet: bool = False
+) -> None:
+    """The list of these services, by name, with how many tasks each has."""
+    found = sorted(found, key=by_name)
+    running = {} if quiet else await _running(control, [one.id for one in found])
+    rows = [service_fields(one, running.get(one.id)) for one in found]
+    show_list(form, SERVICE_TITLES, rows, found=found, quiet=quiet)
 
 
 async def _running(control: Control, service_ids: list[str]) -> dict[str, Any]:
@@ -57,79 +70,55 @@ async def _running(control: Control, service_ids: list[str]) -> dict[str, Any]:
     return {one.service_id: one for one in reply.statuses}
 
 
-@service.command()
-@click.argument("name", metavar="SERVICE")
+@service.command(
+    examples="""
+    swarmctl service inspect web
+    swarmctl service inspect --format '{{.Spec.Mode.Replicated.Replicas}}' web
+    """
+)
+@click.argument("names", metavar="SERVICE...", **arguments("service"))
 @click.option(
     "-a", "--all", "all_tasks", is_flag=True, help="Show all tasks, not just those that run"
 )
-@format_option
+@inspect_format_option
 @with_control
-async def inspect(control: Control, name: str, all_tasks: bool, form: str) -> None:
-    """Inspect a service"""
-    found = await resolve(control, "service", name)
-    if form == "json":
-        show_json(found)
+async def inspect(
+    control: Control, names: tuple[str, ...], all_tasks: bool, form: str, pretty: bool
+) -> None:
+    """Inspect services"""
+    found = [await resolve(control, "service", name) for name in names]
+    if not pretty and form != "pretty":
+        show_objects(form, [docker_objects.service(one) for one in found], found)
         return
-    running = await _running(control, [found.id])
-    show_page(page(found, running.get(found.id)))
-    filters = api.ListTasksRequest.Filters(service_ids=[found.id])
-    reply = await control.api.ListTasks(api.ListTasksRequest(filters=filters))
-    if reply.tasks:
-        click.echo()
-        await show_tasks(control, reply.tasks, all_tasks=all_tasks)
+    running = await _running(control, [one.id for one in found])
+    for one in found:
+        show_page(page(one, running.get(one.id)))
+        tasks = await tasks_of(control, service_ids=[one.id])
+        if tasks:
+            click.echo()
+            await show_tasks(control, tasks, all_tasks=all_tasks)
 
 
-@service.command()
-@create_options
+@service.command(examples="swarmctl service ps --filter desired-state=running web worker")
+@click.argument("names", metavar="SERVICE...", **arguments("service"))
+@ps_options
 @with_control
-async def create(
-    control: Control, *, detach: bool, most_seconds: float | None, **flags: Any
-) -> int:
-    """Create a service, and wait until its tasks run"""
-    spec = new_spec(flags)
-    await _networks(control, spec, flags["network"])
-    await add_references(control, spec, "secret", flags["secret"])
-    await add_references(control, spec, "config", flags["config"])
-    reply = await control.api.CreateService(api.CreateServiceRequest(spec=spec))
-    click.echo(reply.service.id)
-    return 0 if detach else await converge(control, reply.service.id, most_seconds)
+async def ps(control: Control, names: tuple[str, ...], **flags: Any) -> int:
+    """List the tasks of services, and those before them in their slots"""
+    ids, wrong = [], 0
+    for name in names:
+        try:
+            ids.append((await resolve(control, "service", name)).id)
+        except SwarmError as error:
+            click.echo(f"Error: {error}", err=True)
+            wrong = 1
+    if ids:
+        await show_ps(control, await tasks_of(control, service_ids=ids), **flags)
+    return wrong
 
 
-@service.command()
-@click.argument("service_name", metavar="SERVICE")
-@update_options
-@with_control
-async def update(
-    control: Control, service_name: str, *, detach: bool, most_seconds: float | None, **flags: Any
-) -> int:
-    """Update a service: only what a flag names is changed"""
-    found = await resolve(control, "service", service_name)
-    spec = api.ServiceSpec()
-    spec.CopyFrom(found.spec)
-    merge(spec, flags)
-    await _networks(control, spec, flags["network"])
-    for kind in ("secret", "config"):
-        drop_references(spec, kind, flags[f"rm_{kind}"])
-        await add_references(control, spec, kind, flags[f"add_{kind}"])
-    if spec == found.spec:
-        raise SwarmError("no changes detected")
-    request = api.UpdateServiceRequest(
-        service_id=found.id, service_version=found.meta.version, spec=spec
-    )
-    reply = await control.api.UpdateService(request)
-    click.echo(reply.service.id)
-    return 0 if detach else await converge(control, reply.service.id, most_seconds)
-
-
-async def _networks(control: Control, spec: api.ServiceSpec, name: str | None) -> None:
-    if name is not None:
-        found = await resolve(control, "network", name)
-        del spec.task.networks[:]
-        spec.task.networks.add(target=found.id)
-
-
-@service.command()
-@click.argument("names", metavar="SERVICE...", nargs=-1, required=True)
+@service.command(examples="swarmctl service rm web worker")
+@click.argument("names", metavar="SERVICE...", **arguments("service"))
 @with_control
 async def remove(control: Control, names: tuple[str, ...]) -> None:
     """Remove services, and stop their tasks"""
@@ -139,8 +128,8 @@ async def remove(control: Control, names: tuple[str, ...]) -> None:
         click.echo(found.id)
 
 
-@service.command()
-@click.argument("names", metavar="SERVICE...", nargs=-1, required=True)
+@service.command(examples="swarmctl service logs --follow --tail 20 web")
+@click.argument("names", metavar="SERVICE...", **arguments("service"))
 @logs_options
 @with_control
 async def logs(control: Control, names: tuple[str, ...], **flags: Any) -> int:

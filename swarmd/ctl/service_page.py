@@ -4,21 +4,10 @@ from typing import Any
 
 from swarmd import api
 from swarmd.ctl.output import ago, size, state
+from swarmd.ctl.rows import replicas
 
 _NANO = 10**9
 _State = api.UpdateStatus.UpdateState
-
-
-def replicas(service: api.Service, status: Any | None) -> str:
-    """running/desired, as the list of services shows it."""
-    if status is None:
-        return ""
-    counts = f"{status.running_tasks}/{status.desired_tasks}"
-    if service.spec.HasField("global"):
-        return f"global {counts}"
-    if service.spec.HasField("replicated_job") or service.spec.HasField("global_job"):
-        return f"job {counts}, {status.completed_tasks} completed"
-    return counts
 
 
 def page(service: api.Service, status: Any | None) -> dict[str, Any]:

@@ -1,37 +1,49 @@
 """Flags into a service's spec: only what a flag names is changed. Pure; raises click errors."""
 
-import re
+import secrets
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
 
 from swarmd import api
-from swarmd.api import resources
+from swarmd.ctl.service_lists import environment, generic, merge_lists, ulimit
+from swarmd.ctl.service_mode import merge_mode, set_mode
 from swarmd.ctl.service_mounts import merge_mounts
-from swarmd.ctl.values import duration, flat, memory_bytes, nano_cpus, options, pairs
+from swarmd.ctl.service_ports import merge_ports
+from swarmd.ctl.values import duration, flat, memory_bytes, nano_cpus, options
 
 Flags = Mapping[str, Any]
 _Condition: Final = api.RestartPolicy.RestartCondition
+_PLAIN: Final = (
+    *("image", "hostname", "dir", "user", "tty", "open_stdin", "read_only", "oom_score_adj"),
+)
 _CONDITIONS: Final = {
     "none": _Condition.NONE,
     "failure": _Condition.ON_FAILURE,
+    "on-failure": _Condition.ON_FAILURE,
     "any": _Condition.ANY,
 }
 
 
 def new_spec(flags: Flags) -> api.ServiceSpec:
-    """The spec of `service create`."""
-    if not flags["name"] or not flags["image"]:
-        raise click.UsageError("--name and --image are mandatory")
+    """The spec of `service create`: SwarmKit's --name and --image, or Docker's IMAGE [COMMAND…]."""
+    image, *words = flags.get("words") or (flags["image"] or "",)
+    if not image or not (flags["name"] or flags.get("words")):
+        raise click.UsageError("--name and --image are mandatory, or IMAGE as an argument")
     spec = api.ServiceSpec()
-    if flags["mode"] == "global":
-        getattr(spec, "global").SetInParent()
-    else:
-        spec.replicated.replicas = 1
-    spec.task.container.SetInParent()
-    merge(spec, flags)
+    spec.annotations.name = flags["name"] or _name_of(image)
+    set_mode(spec, flags["mode"])
+    spec.task.container.args.extend(words)
+    merge(spec, {**flags, "image": image})
     return spec
+
+
+def _name_of(image: str) -> str:
+    """Docker makes up a name where none is given; this one tells what it is."""
+    base = image.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
+    return f"{base.replace('.', '-').replace('_', '-')}-{secrets.token_hex(3)}"
 
 
 def merge(spec: api.ServiceSpec, flags: Flags) -> None:
@@ -43,18 +55,20 @@ def merge(spec: api.ServiceSpec, flags: Flags) -> None:
         spec.task.restart.condition = _Condition.ANY
     for step in (
         _annotations,
-        _mode,
+        merge_mode,
         _container,
         _process,
         _health,
         _resources,
-        _ports,
+        _swap,
+        merge_ports,
         _updates,
         _restart,
         _placement,
         _log_driver,
         _capabilities,
         merge_mounts,
+        merge_lists,
     ):
         step(spec, given)
 
@@ -64,33 +78,32 @@ def _annotations(spec: api.ServiceSpec, given: Flags) -> None:
         spec.annotations.name = given["name"]
     if "label" in given:
         spec.annotations.labels.clear()
-        spec.annotations.labels.update(pairs(flat(given["label"]), "--label"))
-
-
-def _mode(spec: api.ServiceSpec, given: Flags) -> None:
-    replicated = spec.HasField("replicated")
-    for name in ("replicas", "replicas_max_per_node"):
-        if name in given and not replicated:
-            flag = "--" + name.replace("_", "-")
-            raise click.UsageError(f"{flag} can only be given for a replicated service")
-    if "replicas" in given:
-        spec.replicated.replicas = given["replicas"]
-    if "replicas_max_per_node" in given:
-        spec.task.placement.max_replicas = given["replicas_max_per_node"]
+        spec.annotations.labels.update(options(flat(given["label"])))
 
 
 def _container(spec: api.ServiceSpec, given: Flags) -> None:
     container = spec.task.container
-    for name in ("image", "hostname", "dir", "user", "tty", "open_stdin", "oom_score_adj"):
+    for name in _PLAIN:
         if name in given:
             setattr(container, name, given[name])
-    for name in ("command", "args", "env"):
-        if name in given:
-            field = getattr(container, name)
-            del field[:]
-            field.extend(flat(given[name]))
+    lists = {name: flat(given[name]) for name in ("command", "args") if name in given}
+    if "entrypoint" in given:
+        lists["command"] = _words(given["entrypoint"])
+    if "env" in given or ("env_file" in given and "env_add" not in given):
+        lists["env"] = environment(flat(given.get("env", ())), given.get("env_file", ()))
+    for name, values in lists.items():
+        field = getattr(container, name)
+        del field[:]
+        field.extend(values)
     if "init" in given:
         container.init.value = given["init"]
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}", param_hint="--entrypoint") from error
 
 
 def _process(spec: api.ServiceSpec, given: Flags) -> None:
@@ -104,27 +117,36 @@ def _process(spec: api.ServiceSpec, given: Flags) -> None:
         container.pidsLimit = given["pids_limit"]
     if "ulimit" in given:
         del container.ulimits[:]
-        container.ulimits.extend(map(_ulimit, flat(given["ulimit"])))
+        container.ulimits.extend(map(ulimit, flat(given["ulimit"])))
+    if "isolation" in given:
+        name = f"ISOLATION_{given['isolation'].upper()}"
+        container.isolation = api.ContainerSpec.Isolation.Value(name)
+    if "credential_spec" in given:
+        _credential_spec(container, given["credential_spec"])
 
 
-def _ulimit(text: str) -> api.ContainerSpec.Ulimit:
-    match = re.fullmatch(r"(\w+)=(-?\d+)(?::(-?\d+))?", text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is not name=soft[:hard]", param_hint="--ulimit")
-    soft = int(match[2])
-    return api.ContainerSpec.Ulimit(name=match[1], soft=soft, hard=int(match[3] or soft))
+def _credential_spec(container: api.ContainerSpec, text: str) -> None:
+    kind, separator, value = text.partition("://")
+    if not separator or kind not in ("file", "registry", "config") or not value:
+        raise click.BadParameter(
+            f"{text!r} is not file://NAME, registry://NAME or config://NAME",
+            param_hint="--credential-spec",
+        )
+    setattr(container.privileges.credential_spec, kind, value)
 
 
 def _health(spec: api.ServiceSpec, given: Flags) -> None:
     check = spec.task.container.healthcheck
     if given.get("no_healthcheck"):
+        if any(name.startswith("health_") for name in given):
+            raise click.UsageError("--no-healthcheck conflicts with --health-* options")
         check.Clear()
         check.test.append("NONE")
         return
     if "health_cmd" in given:
         del check.test[:]
         check.test.extend(["CMD-SHELL", given["health_cmd"]])
-    for name in ("interval", "timeout", "start_period"):
+    for name in ("interval", "timeout", "start_period", "start_interval"):
         if f"health_{name}" in given:
             flag = f"--health-{name.replace('_', '-')}"
             getattr(check, name).CopyFrom(duration(given[f"health_{name}"], flag))
@@ -141,44 +163,21 @@ def _resources(spec: api.ServiceSpec, given: Flags) -> None:
             amount = nano_cpus(given[f"cpu_{what}"], f"--cpu-{what}")
             getattr(spec.task.resources, field).nano_cpus = amount
     if "generic_resources" in given:
-        wanted = _generic(given["generic_resources"])
+        wanted = generic(given["generic_resources"], "--generic-resources")
         del spec.task.resources.reservations.generic[:]
         spec.task.resources.reservations.generic.extend(wanted)
 
 
-def _generic(text: str) -> list[api.GenericResource]:
-    try:
-        return resources.parse(text)
-    except resources.GenericResourceError as error:
-        raise click.BadParameter(str(error), param_hint="--generic-resources") from error
-
-
-def _ports(spec: api.ServiceSpec, given: Flags) -> None:
-    if "ports" in given:
-        spec.endpoint.Clear()
-        spec.endpoint.ports.extend(map(_port, flat(given["ports"])))
-
-
-def _port(text: str) -> api.PortConfig:
-    """name:port[/protocol][:node port]: published on the node, as all of swarmctl's ports are."""
-    match = re.fullmatch(r"([^:]*):(\d+)(?:/(\w+))?(?::(\d+)(?:/(\w+))?)?", text)
-    if match is None:
-        raise click.BadParameter(
-            f"{text!r} is not name:port[/protocol][:node port]", param_hint="--ports"
-        )
-    name, target, protocol, published, again = match.groups()
-    if again and (protocol or "tcp").lower() != again.lower():
-        raise click.BadParameter(f"{text!r} names two protocols", param_hint="--ports")
-    known = dict(api.PortConfig.Protocol.items())
-    if (protocol or "tcp").upper() not in known:
-        raise click.BadParameter(f"{protocol!r} is not tcp, udp or sctp", param_hint="--ports")
-    return api.PortConfig(
-        name=name,
-        protocol=known[(protocol or "tcp").upper()],
-        target_port=int(target),
-        published_port=int(published or 0),
-        publish_mode=api.PortConfig.PublishMode.HOST,
-    )
+def _swap(spec: api.ServiceSpec, given: Flags) -> None:
+    if "memory_swap" in given:
+        unlimited = given["memory_swap"] == "-1"
+        swap = -1 if unlimited else memory_bytes(given["memory_swap"], "--memory-swap")
+        spec.task.resources.swap_bytes.value = swap
+    if "memory_swappiness" in given:
+        if given["memory_swappiness"] < 0:
+            spec.task.resources.ClearField("memory_swappiness")
+        else:
+            spec.task.resources.memory_swappiness.value = given["memory_swappiness"]
 
 
 def _updates(spec: api.ServiceSpec, given: Flags) -> None:
@@ -223,14 +222,6 @@ def _placement(spec: api.ServiceSpec, given: Flags) -> None:
     if "constraint" in given:
         del spec.task.placement.constraints[:]
         spec.task.placement.constraints.extend(flat(given["constraint"]))
-    if "placement_pref" in given:
-        del spec.task.placement.preferences[:]
-        for strategy, label in pairs(flat(given["placement_pref"]), "--placement-pref").items():
-            if strategy != "spread":
-                raise click.BadParameter(
-                    f"{strategy!r} is no strategy: only spread is", param_hint="--placement-pref"
-                )
-            spec.task.placement.preferences.add().spread.spread_descriptor = label
 
 
 def _log_driver(spec: api.ServiceSpec, given: Flags) -> None:

@@ -6,23 +6,28 @@ from typing import Any
 import click
 
 from swarmd import api
+from swarmd.ctl import docker_objects
 from swarmd.ctl.aliases import AliasedGroup
+from swarmd.ctl.complete import arguments
 from swarmd.ctl.connection import Control, with_control
-from swarmd.ctl.output import (
-    ago,
-    format_option,
-    quiet_option,
-    show_json,
-    show_page,
-    show_table,
-    state,
-)
-from swarmd.ctl.resolve import Names, list_all, name_of, resolve
+from swarmd.ctl.filtering import filter_option, filtered
+from swarmd.ctl.formats import inspect_format_option, list_format_option, show_list, show_objects
+from swarmd.ctl.output import ago, quiet_option, show_page, state
+from swarmd.ctl.ps import FILTERS, Named
+from swarmd.ctl.resolve import Names, list_all, name_of, resolve, tasks_of
 from swarmd.ctl.service_logs import logs_options, show_logs
 
 _State = api.TaskState
 _SHOWN_ERROR = 60
-_COLUMNS = ("ID", "Task", "Image", "Desired State", "Last State", "Node", "Error")
+_TITLES = {
+    "ID": "ID",
+    "Name": "TASK",
+    "Image": "IMAGE",
+    "DesiredState": "DESIRED STATE",
+    "CurrentState": "LAST STATE",
+    "Node": "NODE",
+    "Error": "ERROR",
+}
 
 
 @click.group(cls=AliasedGroup)
@@ -30,30 +35,46 @@ def task() -> None:
     """Task management"""
 
 
-@task.command()
+@task.command(
+    examples="""
+    swarmctl task ls --all
+    swarmctl task ls --filter node=self --format '{{.Name}} {{.CurrentState}}'
+    """
+)
 @click.option(
     "-a", "--all", "all_tasks", is_flag=True, help="Show all tasks, not just those that run"
 )
+@filter_option(FILTERS)
 @quiet_option
-@format_option
+@list_format_option
 @with_control
-async def ls(control: Control, all_tasks: bool, quiet: bool, form: str) -> None:
+async def ls(
+    control: Control, all_tasks: bool, filters: tuple[str, ...], quiet: bool, form: str
+) -> None:
     """List tasks"""
     tasks = _wanted(await list_all(control, "task"), all_tasks=all_tasks)
-    if quiet:
-        click.echo("\n".join(one.id for one in tasks))
-    elif form == "json":
-        show_json(tasks)
-    else:
-        await show_tasks(control, tasks, all_tasks=True)
+    if filters:
+        names = Names(control)
+        nodes, services = await names.of("node"), await names.of("service")
+        named = [Named(one, services, nodes) for one in tasks]
+        tasks = [one.task for one in filtered(named, filters, FILTERS)]
+    await show_tasks(control, tasks, all_tasks=True, form=form, quiet=quiet)
 
 
-async def show_tasks(control: Control, tasks: Iterable[api.Task], *, all_tasks: bool) -> None:
+async def show_tasks(
+    control: Control,
+    tasks: Iterable[api.Task],
+    *,
+    all_tasks: bool,
+    form: str = "table",
+    quiet: bool = False,
+) -> None:
     """The table of tasks that every noun shows: by service and slot, the newest first."""
-    names = Names(control)
-    nodes, services = await names.of("node"), await names.of("service")
-    rows = [_row(one, nodes, services) for one in _wanted(tasks, all_tasks=all_tasks)]
-    show_table(_COLUMNS, rows)
+    found, names = _wanted(tasks, all_tasks=all_tasks), Names(control)
+    nodes = {} if quiet else await names.of("node")
+    services = {} if quiet else await names.of("service")
+    rows = [_row(one, nodes, services) for one in found]
+    show_list(form, _TITLES, rows, found=found, quiet=quiet)
 
 
 def _wanted(tasks: Iterable[api.Task], *, all_tasks: bool) -> list[api.Task]:
@@ -72,17 +93,17 @@ def _order(one: api.Task) -> tuple[Any, ...]:
     return (*place, -created.seconds, -created.nanos)
 
 
-def _row(one: api.Task, nodes: dict[str, str], services: dict[str, str]) -> tuple[Any, ...]:
+def _row(one: api.Task, nodes: dict[str, str], services: dict[str, str]) -> dict[str, Any]:
     service = services.get(one.service_id, one.service_id)
-    return (
-        one.id,
-        f"{service}.{one.slot or one.node_id}",
-        one.spec.container.image,
-        _State.Name(one.desired_state),
-        state(_State.Name(one.status.state), ago(one.status.timestamp)),
-        nodes.get(one.node_id, one.node_id),
-        _short(one.status.err),
-    )
+    return {
+        "ID": one.id,
+        "Name": f"{service}.{one.slot or one.node_id}",
+        "Image": one.spec.container.image,
+        "DesiredState": _State.Name(one.desired_state),
+        "CurrentState": state(_State.Name(one.status.state), ago(one.status.timestamp)),
+        "Node": nodes.get(one.node_id, one.node_id),
+        "Error": _short(one.status.err),
+    }
 
 
 def _short(text: str) -> str:
@@ -90,22 +111,26 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHOWN_ERROR else line[: _SHOWN_ERROR - 1] + "…"
 
 
-@task.command()
-@click.argument("name", metavar="TASK")
-@format_option
+@task.command(examples="swarmctl task inspect web.1")
+@click.argument("names", metavar="TASK...", **arguments("task"))
+@inspect_format_option
 @with_control
-async def inspect(control: Control, name: str, form: str) -> None:
-    """Inspect a task, and those before it in its slot"""
-    found = await resolve(control, "task", name)
-    if form == "json":
-        show_json(found)
+async def inspect(control: Control, names: tuple[str, ...], form: str, pretty: bool) -> None:
+    """Inspect tasks, and those before them in their slots"""
+    found = [await resolve(control, "task", name) for name in names]
+    if not pretty and form != "pretty":
+        show_objects(form, [docker_objects.task(one) for one in found], found)
         return
-    show_page(await _page(control, found))
-    if not found.service_id:
+    for one in found:
+        show_page(await _page(control, one))
+        await _show_siblings(control, one)
+
+
+async def _show_siblings(control: Control, one: api.Task) -> None:
+    if not one.service_id:
         return
-    filters = api.ListTasksRequest.Filters(service_ids=[found.service_id])
-    reply = await control.api.ListTasks(api.ListTasksRequest(filters=filters))
-    siblings = [one for one in reply.tasks if _place(one) == _place(found)]
+    tasks = await tasks_of(control, service_ids=[one.service_id])
+    siblings = [each for each in tasks if _place(each) == _place(one)]
     if len(siblings) > 1:
         click.echo("\nTasks of the same slot:")
         await show_tasks(control, siblings, all_tasks=True)
@@ -151,7 +176,7 @@ async def _page(control: Control, one: api.Task) -> dict[str, Any]:
 
 
 @task.command()
-@click.argument("names", metavar="TASK...", nargs=-1, required=True)
+@click.argument("names", metavar="TASK...", **arguments("task"))
 @with_control
 async def remove(control: Control, names: tuple[str, ...]) -> None:
     """Remove tasks"""
@@ -162,7 +187,7 @@ async def remove(control: Control, names: tuple[str, ...]) -> None:
 
 
 @task.command()
-@click.argument("names", metavar="TASK...", nargs=-1, required=True)
+@click.argument("names", metavar="TASK...", **arguments("task"))
 @logs_options
 @with_control
 async def logs(control: Control, names: tuple[str, ...], **flags: Any) -> int:

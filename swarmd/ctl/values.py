@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -11,7 +11,9 @@ import durationpy
 from google.protobuf.duration_pb2 import Duration
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_PAIR: Final = re.compile(r"\s*[^\s=]+=")
 _NANO: Final = 10**9
+_INT64_MAX: Final = (1 << 63) - 1
 
 
 class Strings(click.ParamType[tuple[str, ...]]):
@@ -28,6 +30,21 @@ class Strings(click.ParamType[tuple[str, ...]]):
             return tuple(field for row in csv.reader([value]) for field in row)
         except csv.Error as error:
             self.fail(f"{value!r} is not a comma-separated list: {error}", param, ctx)
+
+
+class PairStrings(Strings):
+    """KEY=VALUE, several parted by commas; a comma that no other KEY= follows is part of the value.
+
+    So SwarmKit's A=1,B=2 are two, and Docker's LIST=a,b is one.
+    """
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        found = super().convert(value, param, ctx)
+        if isinstance(value, str) and not all(map(_PAIR.match, found)):
+            return (value,)
+        return found
 
 
 def flat(lists: Iterable[Iterable[str]]) -> list[str]:
@@ -47,8 +64,33 @@ def pairs(texts: Iterable[str], flag: str) -> dict[str, str]:
 
 
 def options(texts: Iterable[str]) -> dict[str, str]:
-    """key=value each, or a key alone."""
-    return {key: value for key, _, value in (text.partition("=") for text in texts)}
+    """key=value each, or a key alone; raises BadParameter for one without a key."""
+    found = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not key.strip():
+            raise click.BadParameter(f"{text!r} is not KEY or KEY=VALUE")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def is_long(text: str) -> bool:
+    """Docker's long form of a value: key=value,key=value."""
+    return _PAIR.match(text) is not None
+
+
+def long_form(text: str, flag: str, fields: Collection[str]) -> list[tuple[str, str]]:
+    """Its keys and values, in order; raises BadParameter for a key that is none of `fields`."""
+    found = []
+    for piece in flat([Strings().convert(text, None, None)]):
+        key, separator, value = (part.strip() for part in piece.partition("="))
+        if key.lower() not in fields or not separator:
+            known = ", ".join(fields)
+            raise click.BadParameter(
+                f"{piece!r} in {text!r} is not KEY=VALUE with one of {known}", param_hint=flag
+            )
+        found.append((key.lower(), value))
+    return found
 
 
 def duration(text: str, flag: str) -> Duration:
@@ -69,7 +111,10 @@ def memory_bytes(text: str, flag: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?", text.strip().lower())
     if match is None:
         raise click.BadParameter(f"{text!r} is not a size such as 512m or 1.5g", param_hint=flag)
-    return int(Decimal(match[1]) * _UNITS[match[2]])
+    found = int(Decimal(match[1]) * _UNITS[match[2]])
+    if found > _INT64_MAX:
+        raise click.BadParameter(f"{text!r} is more than {_INT64_MAX} bytes", param_hint=flag)
+    return found
 
 
 def nano_cpus(text: str, flag: str) -> int:

@@ -237,7 +237,7 @@ def test_nothing_secret_is_seen_anywhere(node: RealNode):
         for form in ("table", "json"):
             said += [node.ctl(noun, "inspect", name, "--format", form).stdout for name in names]
             said.append(node.ctl(noun, "ls", "--format", form).stdout)
-    said += [node.ctl("task", "ls", "-a", "--format", "json").stdout, node.log]
+    said += [node.ctl("task", "ls", "-a", "--format", "proto").stdout, node.log]
     said += [node.swarmd("status", "--json").stdout, *node.processes().values()]
     files = [path for path in node.state_dir.rglob("*") if path.is_file()]
     read = {path: path.read_bytes() for path in files if "store" not in path.parts}

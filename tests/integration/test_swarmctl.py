@@ -38,13 +38,13 @@ def columns(line: str) -> list[str]:
 def test_a_service_is_created_shown_updated_and_removed(node: RealNode) -> None:
     (service_id,) = said(node.ctl("service", "create", "--name", "web", *SLEEP, "--replicas", "2"))
     listed = said(node.ctl("service", "ls"))
-    assert [service_id, "web", "host", "2/2"] == [c.strip() for c in columns(listed[1])]
+    assert [service_id, "web", "replicated", "2/2", "host"] == [c.strip() for c in columns(listed[1])]
     assert [service_id] == said(node.ctl("svc", "ls", "-q"))
     page = said(node.ctl("service", "inspect", "web"))
     assert f"ID       : {service_id}" == page[0]
     assert 2 == sum("RUNNING" in line and "web." in line for line in page)
     said(node.ctl("service", "update", "web", "--replicas", "3", "--env", "A=1"))
-    tasks = json.loads("\n".join(said(node.ctl("task", "ls", "--format", "json"))))
+    tasks = json.loads("\n".join(said(node.ctl("task", "ls", "--format", "proto"))))
     assert {"1", "2", "3"} == {task["slot"] for task in tasks}
     assert {"A=1"} == {task["spec"]["container"]["env"][0] for task in tasks}
     assert [service_id] == said(node.ctl("service", "rm", "web"))
@@ -88,7 +88,7 @@ def test_a_node_is_labelled_drained_and_activated(node: RealNode) -> None:
     said(node.ctl("node", "update", name, "--label", "zone=a"))
     assert "zone=a" in "\n".join(said(node.ctl("node", "inspect", name)))
     said(node.ctl("node", "drain", name))
-    assert "DRAIN" in said(node.ctl("node", "ls"))[1]
+    assert "Drain" in said(node.ctl("node", "ls"))[1]
     assert "already drained" in refused(node.ctl("node", "drain", name))
     said(node.ctl("node", "activate", name))
     assert "last manager" in refused(node.ctl("node", "demote", name))

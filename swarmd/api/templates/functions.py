@@ -39,7 +39,7 @@ def miscounted(name: str, function: Function, got: int) -> str:
 def _length(value: object) -> int:
     if isinstance(value, str):
         return len(raw(value))
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         return len(value)
     raise TypeError(f"len of type {kind_of(value)}")
 
@@ -54,6 +54,9 @@ def _item(value: object, key: object) -> object:
     """A key that a map does not have is empty here, as in Go; only a missing field is an error."""
     if isinstance(value, dict) and isinstance(key, str):
         return value.get(key, "")
+    if isinstance(value, list) and type(key) is int and 0 <= key < len(value):
+        item: object = value[key]
+        return item
     if not isinstance(value, str) or type(key) is not int:
         raise TypeError(f"can't index item of type {kind_of(value)}")
     octets = raw(value)

@@ -88,6 +88,8 @@ class _Run:
     def _range(self, block: Block, dot: object) -> None:
         # A number of turns cannot be asked for: it could be any, and all else would wait for it.
         items = self._result(block.pipeline, dot)
+        if isinstance(items, list):
+            items = dict(enumerate(items))
         if not isinstance(items, dict):
             fault = f"range can't iterate over {_quote(shown(items))}"
             raise self._wrong(block.pipeline.commands[0][0], fault)
@@ -125,12 +127,19 @@ class _Run:
         first, *rest = command
         if first.kind == "function":
             return self._call(first, rest, dot, piped)
+        value = self._value(first, dot) if first.kind != "nil" else None
+        if callable(value):  # a method, as in {{.Label "a"}}
+            try:
+                return value(*(self._value(operand, dot) for operand in rest), *piped)
+            except MISUSE as error:
+                name = first.fields[-1]
+                raise self._wrong(first, f"error calling {name}: {error}") from error
         if rest or piped:
             shown_first = _quote(self._text(first))
             raise self._wrong(first, f"can't give argument to non-function {shown_first}")
         if first.kind == "nil":
             raise self._wrong(first, "nil is not a command")
-        return self._value(first, dot)
+        return value
 
     def _call(self, at: Operand, rest: list[Operand], dot: object, piped: list[object]) -> object:
         name = str(at.value)

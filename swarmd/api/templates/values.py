@@ -1,4 +1,4 @@
-"""The values of templates: strings, numbers, booleans, None, dicts (Go's maps) and Structs."""
+"""Values of templates: strings, numbers, booleans, None, lists, dicts (Go's maps) and Structs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ def kind_of(value: object) -> str:
         return value.kind
     if isinstance(value, dict):
         return "map[string]string"
+    if isinstance(value, list):
+        return "[]interface {}"
     names = {str: "string", bool: "bool", int: "int", float: "float64"}
     return names.get(type(value), "nil")
 
@@ -48,6 +50,8 @@ def shown(value: object) -> str:
         return "{" + " ".join(shown(v) for v in value.fields.values()) + "}"
     if isinstance(value, dict):
         return "map[" + " ".join(f"{k}:{shown(value[k])}" for k in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(shown, value)) + "]"
     return "<no value>" if value is None else str(value)
 
 
@@ -57,6 +61,8 @@ def weight(value: object) -> int:
         return len(value)
     if isinstance(value, Struct):
         return sum(map(weight, value.fields.values()))
+    if isinstance(value, list):
+        return sum(map(weight, value))
     if isinstance(value, dict):
         return sum(weight(key) + weight(item) for key, item in value.items())
     return _OF_A_NUMBER

@@ -115,7 +115,7 @@ def test_ports_are_published_on_the_node():
         (("--ports", "a:80/tcp:80/udp"), "names two protocols"),
         (("--ports", "a:80/quic"), "'quic' is not tcp"),
         (("--ulimit", "nofile"), "is not name=soft"),
-        (("--label", "a"), "is not KEY=VALUE"),
+        (("--label", "=a"), "is not KEY or KEY=VALUE"),
         (("--bind", "/a"), "is not source:target"),
         (("--tmpfs", "tmp"), "does not start with an absolute path"),
         (("--tmpfs", "/tmp:colour=red"), "is no option of a tmpfs"),

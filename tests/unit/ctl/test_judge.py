@@ -1,7 +1,7 @@
 """When a service counts as what it was asked to be."""
 
 from swarmd import api
-from swarmd.ctl.converge import Verdict, judge
+from swarmd.ctl.judge import Verdict, judge
 
 State = api.TaskState
 Update = api.UpdateStatus.UpdateState
