@@ -5,6 +5,7 @@ The rooms, from the top down; imports only point down:
     cli, ctl       the commands: swarmd, swarmctl
     node           the life of one node: the parent process
     supervision    one worker process, kept in its wanted state
+    csi            the way to storage plugins
     rpc            gRPC served and dialled: listeners, router, authorization
     store          objects, transactions, watch, backends
     ipc            the words that parent and worker exchange over pipes

@@ -28,6 +28,7 @@ class NodeConfig:
     availability: str = "active"
     label: tuple[str, ...] = ()
     engine_addr: tuple[str, ...] = ()
+    csi_plugin: tuple[str, ...] = ()
     generic_node_resources: str = ""
     force_new_cluster: bool = False
     heartbeat_tick: float = 1.0
@@ -48,6 +49,6 @@ class NodeConfig:
         fields: dict[str, Any] = json.loads(text)
         for name in ("state_dir", "listen_control_api"):
             fields[name] = Path(fields[name])
-        for name in ("engine_addr", "external_ca", "label"):
+        for name in ("engine_addr", "csi_plugin", "external_ca", "label"):
             fields[name] = tuple(fields[name])
         return cls(**fields)

@@ -89,6 +89,11 @@ class StateDir:
         return self.root / "tasks"
 
     @property
+    def volumes(self) -> Path:
+        """Where cluster volumes are mounted, below the name of their plugin."""
+        return self.root / "csi"
+
+    @property
     def supervisor(self) -> Path:
         """The supervisord that a swarmd started by hand brings along."""
         return self.root / "supervisor"

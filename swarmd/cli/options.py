@@ -27,7 +27,7 @@ from swarmd.logs import LEVELS
 from swarmd.security import unlock_key
 
 DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
-_MANY: Final = frozenset({"engine_addr", "external_ca", "label"})
+_MANY: Final = frozenset({"engine_addr", "csi_plugin", "external_ca", "label"})
 
 _EXPLICIT: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 LIVE: Final = frozenset({"log_level"})
@@ -100,6 +100,22 @@ def _check_labels(
     return value
 
 
+def _check_plugins(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """NAME=/path each, made absolute; one name is one plugin."""
+    found: dict[str, str] = {}
+    for text in value:
+        name, _, path = text.partition("=")
+        path = path.removeprefix("unix://")
+        if not (re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name) and path):
+            raise click.BadParameter(f"{text!r} is not NAME=/path/of/its.sock", ctx, param)
+        if name in found:
+            raise click.BadParameter(f"plugin {name} is given twice", ctx, param)
+        found[name] = str(Path(path).absolute())
+    return tuple(f"{name}={path}" for name, path in found.items())
+
+
 def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     long = next(name for name in names if name.startswith("--"))
     variable = "SWARMD_" + long.removeprefix("--").replace("-", "_").upper()
@@ -166,6 +182,12 @@ _NODE_OPTIONS: Final = (
         "--engine-addr",
         multiple=True,
         help="Engine for tasks: supervisor://, unix://… or tcp://…; may repeat. Default: all here.",
+    ),
+    _option(
+        "--csi-plugin",
+        multiple=True,
+        callback=_check_plugins,
+        help="CSI plugin for cluster volumes, NAME=/path/of/its.sock; may repeat.",
     ),
     _option(
         "--generic-node-resources",

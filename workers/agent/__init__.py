@@ -4,6 +4,7 @@
     session        one registration with one dispatcher: heartbeats, messages, assignments
     assignments    a dispatcher's message to what changed and what is to be dropped (pure)
     dependencies   the secrets and configs that the tasks may read
+    csi            the cluster volumes that the tasks may use, mounted by their plugins
     task_set       the tasks here: adopted, started, updated, removed; one manager each
     task_manager   drives one task; task_steps says what comes next (pure), turns when it may begin
     executors      the engines, and which of them runs a task

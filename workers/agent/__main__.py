@@ -15,6 +15,7 @@ from swarmd import api
 from swarmd.api import tasks as task_names
 from swarmd.clock import Clock, SystemClock
 from swarmd.config import NodeConfig
+from swarmd.csi.driver import Drivers
 from swarmd.ipc.messages import (
     MANAGER,
     WORKER,
@@ -31,6 +32,7 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from workers.agent import description, peers_file
 from workers.agent.agent import Agent
+from workers.agent.csi.volume_set import VolumeSet
 from workers.agent.description import Describer
 from workers.agent.dialer import Dialer
 from workers.agent.enrollment import enroll
@@ -96,8 +98,11 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
     dialer = Dialer(state_dir, clock)
     link.report(who(dialer.certificates))
 
+    volumes = VolumeSet(Drivers(config.csi_plugin), state_dir.volumes, clock, chance)
+
     async def describe(description: api.NodeDescription) -> None:
         await engines.describe(description)
+        await volumes.describe(description)
         description.tls_info.CopyFrom(dialer.certificates.tls_info())
 
     describer = Describer(config, describe)
@@ -115,6 +120,7 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
     await engines.configure(_this_node(dialer, config.hostname))
     async with (
         TaskDb(state_dir.tasks_db, clock, chance) as db,
+        volumes,
         asyncio.TaskGroup() as base,
         asyncio.TaskGroup() as group,  # ends first: letting go of tasks needs engines and database
     ):
@@ -127,6 +133,7 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
             directory=state_dir.tasks,
             clock=clock,
             random=chance,
+            volumes=volumes,
         )
         agent = Agent(
             dial=dialer.dial,

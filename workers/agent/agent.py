@@ -137,7 +137,14 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 group.create_task(logs.run())
                 group.create_task(self._watch_description(description))
-                group.create_task(session.run(self._take_message, self._tasks.take, self._reporter))
+                group.create_task(
+                    session.run(
+                        self._take_message,
+                        self._tasks.take,
+                        self._reporter,
+                        self._tasks.volumes.reports,
+                    )
+                )
         except BaseExceptionGroup as failures:
             raise first_error(failures) from None
         finally:

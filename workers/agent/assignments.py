@@ -26,6 +26,18 @@ class Difference(Generic[_T]):
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeChanges:
+    """Volumes to have, and those to let go: each whole, as a node may have forgotten it.
+
+    `complete`: nothing else is assigned.
+    """
+
+    complete: bool
+    changed: dict[str, api.VolumeAssignment]
+    removed: dict[str, api.VolumeAssignment]
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """One message against what is known here. `complete`: nothing else is assigned."""
 
@@ -33,6 +45,7 @@ class Changes:
     tasks: Difference[api.Task]
     secrets: Difference[api.Secret]
     configs: Difference[api.Config]
+    volumes: VolumeChanges
 
 
 def continues(results_in: str, message: api.AssignmentsMessage) -> bool:
@@ -50,8 +63,7 @@ def changes(
 ) -> Changes:
     """What the message changes, where the objects of these ids are known.
 
-    Whatever a COMPLETE message does not name is dropped. Volumes are passed over: there is no
-    engine here that mounts them.
+    Whatever a COMPLETE message does not name is dropped.
     """
     complete = message.type == api.AssignmentsMessage.Type.COMPLETE
     updates, removals = _split(message)
@@ -71,6 +83,11 @@ def changes(
             {each.config.id: each.config for each in updates if each.HasField("config")},
             {each.config.id for each in removals if each.HasField("config")},
             configs if complete else (),
+        ),
+        volumes=VolumeChanges(
+            complete,
+            {each.volume.id: each.volume for each in updates if each.HasField("volume")},
+            {each.volume.id: each.volume for each in removals if each.HasField("volume")},
         ),
     )
 

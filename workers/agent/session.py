@@ -21,6 +21,7 @@ from swarmd.errors import SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.errors import from_rpc_error
 from workers.agent.assignments import continues
+from workers.agent.csi.reports import VolumeReports
 from workers.agent.reporter import Reporter, Update
 
 log = get_logger(__name__)
@@ -71,6 +72,7 @@ class Session:
         on_message: Callable[[api.SessionMessage], None],
         on_assignments: Callable[[api.AssignmentsMessage], None],
         reporter: Reporter,
+        volumes: VolumeReports,
     ) -> NoReturn:
         """Keep the session, and pass on what comes; raises the SwarmError that ended it."""
         try:
@@ -79,6 +81,7 @@ class Session:
                 group.create_task(self._listen(on_message))
                 group.create_task(self._watch(on_assignments))
                 group.create_task(reporter.run(self._report))
+                group.create_task(volumes.run(self._report_unpublished))
         except BaseExceptionGroup as failures:
             raise first_error(failures) from None
         raise AssertionError("a session ends with an error only")
@@ -116,6 +119,15 @@ class Session:
         request = api.UpdateTaskStatusRequest(session_id=self.id, updates=updates)
         try:
             await self._dispatcher.UpdateTaskStatus(request, timeout=RPC_SECONDS)
+        except aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+    async def _report_unpublished(self, volume_ids: Sequence[str]) -> None:
+        request = api.UpdateVolumeStatusRequest(session_id=self.id)
+        for volume_id in volume_ids:
+            request.updates.add(id=volume_id, unpublished=True)
+        try:
+            await self._dispatcher.UpdateVolumeStatus(request, timeout=RPC_SECONDS)
         except aio.AioRpcError as error:
             raise from_rpc_error(error) from error
 

@@ -63,6 +63,7 @@ class TaskManager:
         self._step: Step | None = None
         self._operation: asyncio.Task[None] | None = None
         self._interrupted = False
+        self._pausing = False
         self._controller_is_behind = False
         self._leaving = False
         self._prepared = asyncio.Event()
@@ -91,6 +92,11 @@ class TaskManager:
         self._controller_is_behind = True
         self._changed.set()
         if self._step is not None and (self._step.call is Call.WAIT or self._next() != self._step):
+            self._interrupt()
+
+    def retry(self) -> None:
+        """Something that the task waits for changed: what did not work is tried at once."""
+        if self._pausing:
             self._interrupt()
 
     def leave(self) -> None:
@@ -222,7 +228,11 @@ class TaskManager:
         reason = str(error) or "the engine gave up"
         log.info("a step did not work yet", extra=self._fields(reason=reason, seconds=delay))
         self._enter(self._status.state, self._status.message, err=reason)
-        await self._clock.sleep(delay)
+        self._pausing = True
+        try:
+            await self._clock.sleep(delay)
+        finally:
+            self._pausing = False
 
     async def _fail(self, error: Exception) -> None:
         if isinstance(error, ExecutorError):

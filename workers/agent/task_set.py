@@ -7,14 +7,18 @@ forgotten: an agent that dies in between carries on with that.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Final
 
 from swarmd import api
 from swarmd.clock import Clock
+from swarmd.csi.driver import Drivers
 from swarmd.logs import fields, get_logger
+from workers.agent import task_steps
 from workers.agent.assignments import changes
+from workers.agent.csi.volume_set import VolumeSet, uses
 from workers.agent.dependencies import DependencySet
 from workers.agent.executors import Controller, Dependencies
 from workers.agent.executors.choose import Engines
@@ -47,7 +51,9 @@ class TaskSet:
         directory: Path,
         clock: Clock,
         random: Random,
+        volumes: VolumeSet | None = None,
     ) -> None:
+        """Without `volumes`, this node has no plugin that mounts some."""
         self._engines = engines
         self._db = db
         self._reporter = reporter
@@ -57,6 +63,8 @@ class TaskSet:
         self._statuses = Statuses(db, reporter)
         self._turns = Turns(_MOST_BEGINNINGS, _TURN_SECONDS, clock)
         self._dependencies = DependencySet()
+        no_plugins = VolumeSet(Drivers(()), directory.parent / "csi", clock, random)
+        self.volumes = no_plugins if volumes is None else volumes
         self._managers: dict[str, TaskManager] = {}
         self._leaving: dict[str, TaskManager] = {}
         self._again: dict[str, api.Task] = {}  # assigned again while they leave
@@ -67,6 +75,12 @@ class TaskSet:
         """Take up what an earlier agent left, then look after all tasks until cancelled."""
         async with self._group:
             self._group.create_task(self._statuses.run())
+            self.volumes.start(
+                self._group,
+                in_use=self._use_volume,
+                changed=self._retry_with_volume,
+                secret=self._dependencies.secrets.get,
+            )
             self._adopt(self._db.records)
             await asyncio.Event().wait()
 
@@ -79,6 +93,7 @@ class TaskSet:
             configs=self._dependencies.configs,
         )
         self._dependencies.apply(found)
+        self.volumes.take(found.volumes)
         for task in found.tasks.changed.values():
             self._assign(task)
         for task_id in found.tasks.dropped:
@@ -173,8 +188,23 @@ class TaskSet:
         if again is not None:
             self._assign(again)
 
+    def _use_volume(self, volume_id: str) -> bool:
+        """Whether a task of this node has it and has not ended, assigned or not any more."""
+        live = (
+            manager.task
+            for manager in (*self._managers.values(), *self._leaving.values())
+            if not task_steps.has_ended(manager.status.state)
+        )
+        return bool(uses(live, volume_id))
+
+    def _retry_with_volume(self, volume_id: str) -> None:
+        for task in uses(self.assigned(), volume_id):
+            self._managers[task.id].retry()
+
     def _controller(self, task: api.Task, call: Call) -> Controller:
         """Only a task that is yet to be prepared needs what it depends on."""
         needed = call is Call.PREPARE
-        dependencies = self._dependencies.of(task) if needed else Dependencies()
+        dependencies = Dependencies()
+        if needed:
+            dependencies = replace(self._dependencies.of(task), volumes=self.volumes.of(task))
         return self._engines.controller(task, dependencies, self._directory / task.id)

@@ -13,6 +13,7 @@ At the start, and of this one manager:
 
     locked          wait for the unlock key, where the key file is sealed
     sealed_store    the store, under the data key of the key file
+    addresses       where this manager is found
     bootstrap       a new cluster: root CA, certificate, first objects; later: do they still fit
     autolock        keep the key file sealed as the cluster says
     listeners       which service answers on which socket
@@ -20,12 +21,13 @@ At the start, and of this one manager:
                     whether it serves, and how it fares
 
 Components: the rooms control, dispatcher, orchestrators, allocator, scheduler, ca, log_broker,
-journal; and
+journal, csi; and
 
     watch_api       the change feed
     reaper          forget old tasks
     constraint_enforcer
                     move tasks off nodes that no longer fit; constraints has the language
+    volume_enforcer move tasks off volumes that are drained
     key_manager     rotate network keys
     manager_status  which nodes are managers, and who leads
 """

@@ -64,14 +64,17 @@ def test_the_newest_of_two_changes_counts() -> None:
     assert {task.id: later} == found.tasks.changed
 
 
-def test_volumes_are_passed_over() -> None:
+def test_volumes_come_whole_also_when_they_go() -> None:
+    here, gone = api.VolumeAssignment(id="v"), api.VolumeAssignment(id="w", volume_id="disk")
     found = changes(
-        message(Type.COMPLETE, [{"volume": api.VolumeAssignment(id="v")}]),
+        message(Type.COMPLETE, [{"volume": here}], [{"volume": gone}]),
         tasks=[],
         secrets=[],
         configs=[],
-    )
-    assert not found.tasks
+    ).volumes
+    assert found.complete
+    assert {"v": here} == found.changed
+    assert {"w": gone} == found.removed
 
 
 def test_a_stream_begins_with_a_complete_message_and_has_no_gaps() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from swarmd import api
 from tests import builders
-from workers.agent.assignments import Changes, Difference
+from workers.agent.assignments import Changes, Difference, VolumeChanges
 from workers.agent.dependencies import DependencySet
 from workers.agent.executors.errors import RejectedError, TemporaryError
 
@@ -18,6 +18,7 @@ def given_to(dependencies: DependencySet, *secrets, configs=(), complete=True, d
             tasks=NONE,
             secrets=Difference({each.id: each for each in secrets}, frozenset(dropped)),
             configs=Difference({each.id: each for each in configs}, frozenset()),
+            volumes=VolumeChanges(complete, {}, {}),
         )
     )
 

@@ -14,7 +14,7 @@ for the type checker alone, which keeps 8 MiB of protobuf out of a process that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -24,11 +24,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class MountedVolume:
+    """A cluster volume on this host: a directory, or a block device."""
+
+    path: str
+    is_block: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What a task may read besides its spec: the secrets and configs assigned with it, by id."""
+    """What a task may use besides its spec: the secrets and configs assigned with it, by id.
+
+    And its cluster volumes, in the order of its mounts of that type.
+    """
 
     secrets: dict[str, api.Secret] = field(default_factory=dict)
     configs: dict[str, api.Config] = field(default_factory=dict)
+    volumes: Sequence[MountedVolume] = ()
 
 
 class Controller(Protocol):

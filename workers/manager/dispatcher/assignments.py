@@ -1,8 +1,9 @@
-"""What a node should know: its tasks, and the secrets and configs that they need.
+"""What a node should know: its tasks, the secrets and configs that they need, and its volumes.
 
 An agent gets the full set first, then differences. It knows its tasks' states better than we do,
 so a task whose status alone changed is not sent again. A secret or config is sent with the first
-task that needs it, and taken back when the last one that needed it has ended.
+task that needs it, and taken back when the last one that needed it has ended. A volume is sent
+once it is published to the node, its secrets with it, and taken back when that is to end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,9 @@ _RUNNING: Final = api.TaskState.RUNNING
 _TASK: Final = api.ResourceType.TASK
 _SECRET: Final = api.ResourceType.SECRET
 _CONFIG: Final = api.ResourceType.CONFIG
+_VOLUME: Final = api.ResourceType.VOLUME
+_PUBLISHED: Final = api.VolumePublishStatus.State.PUBLISHED
+_LEAVING: Final = api.VolumePublishStatus.State.PENDING_NODE_UNPUBLISH
 
 log = get_logger(__name__)
 
@@ -32,21 +36,27 @@ class AssignmentSet:
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
         self._tasks: dict[str, api.Task] = {}
+        self._volumes: dict[str, api.AssignmentChange] = {}  # as they were told last
         self._users: dict[_Key, set[str]] = {}
         self._changes: dict[_Key, api.AssignmentChange] = {}
 
     @property
-    def task_ids(self) -> Iterable[str]:
-        return self._tasks
+    def ids(self) -> Iterable[str]:
+        return [*self._tasks, *self._volumes]
 
-    def update(self, tx: ReadTx, task_ids: Iterable[str]) -> list[api.AssignmentChange]:
-        """What changed for the node about these tasks, dependencies before those who need them."""
-        for task_id in task_ids:
-            task = tx.tasks.get(task_id)
-            if task is None or not self._concerns(task):
-                self._remove(task_id)
-            else:
+    def update(self, tx: ReadTx, ids: Iterable[str]) -> list[api.AssignmentChange]:
+        """What changed for the node about these, dependencies before those who need them.
+
+        They are the ids of tasks and volumes.
+        """
+        for each in ids:
+            task = tx.tasks.get(each)
+            if task is not None and self._concerns(task):
                 self._put(tx, task)
+            elif each in self._tasks:
+                self._remove(each)
+            elif task is None:
+                self._see_volume(tx, each)
         changes, self._changes = self._changes, {}
         return sorted(changes.values(), key=_order)
 
@@ -71,18 +81,42 @@ class AssignmentSet:
             self._changes[_TASK, task_id] = _change(gone, _REMOVE)
             self._release(known)
 
+    def _see_volume(self, tx: ReadTx, volume_id: str) -> None:
+        told = self._volumes.get(volume_id)
+        volume = tx.volumes.get(volume_id)
+        change = None if volume is None else _volume_change(volume, self._node_id)
+        if change is None:
+            if told is not None:
+                self._forget_volume(volume_id, told)
+        elif change != told:
+            self._volumes[volume_id] = self._changes[_VOLUME, volume_id] = change
+            self._use_all(tx, volume_id, _secrets(change))
+
+    def _forget_volume(self, volume_id: str, told: api.AssignmentChange) -> None:
+        """The node let go of it, or the volume was removed by force."""
+        del self._volumes[volume_id]
+        if told.action == _UPDATE:
+            self._changes[_VOLUME, volume_id] = _change(told.assignment, _REMOVE)
+        self._release_all(volume_id, _secrets(told))
+
     def _use(self, tx: ReadTx, task: api.Task) -> None:
-        for key in dependencies(task):
+        self._use_all(tx, task.id, dependencies(task))
+
+    def _use_all(self, tx: ReadTx, user_id: str, keys: Iterable[_Key]) -> None:
+        for key in keys:
             users = self._users.setdefault(key, set())
             assignment = None if users else _dependency(tx, key)
             if assignment is not None:
                 self._changes[key] = _change(assignment, _UPDATE)
-            users.add(task.id)
+            users.add(user_id)
 
     def _release(self, task: api.Task) -> None:
-        for key in dependencies(task):
+        self._release_all(task.id, dependencies(task))
+
+    def _release_all(self, user_id: str, keys: Iterable[_Key]) -> None:
+        for key in keys:
             users = self._users.get(key, set())
-            users.discard(task.id)
+            users.discard(user_id)
             if not users and self._users.pop(key, None) is not None:
                 self._changes[key] = _change(_bare(key), _REMOVE)
 
@@ -138,6 +172,44 @@ def _change(
     assignment: api.Assignment, action: api.AssignmentChange.AssignmentAction.ValueType
 ) -> api.AssignmentChange:
     return api.AssignmentChange(assignment=assignment, action=action)
+
+
+def publish_status(volume: api.Volume, node_id: str) -> api.VolumePublishStatus | None:
+    """How the volume is to be on that node; None where it has nothing to do with it."""
+    return next((one for one in volume.publish_status if one.node_id == node_id), None)
+
+
+def concerned(before: api.Volume, after: api.Volume) -> set[str]:
+    """The nodes that have to hear of this change."""
+    nodes = {one.node_id for one in (*before.publish_status, *after.publish_status)}
+    return {
+        node_id
+        for node_id in nodes
+        if publish_status(before, node_id) != publish_status(after, node_id)
+    }
+
+
+def _volume_change(volume: api.Volume, node_id: str) -> api.AssignmentChange | None:
+    """What the node is told of it; nothing before it is published, and after it let go."""
+    status = publish_status(volume, node_id)
+    if status is None or status.state not in (_PUBLISHED, _LEAVING):
+        return None
+    assignment = api.VolumeAssignment(
+        id=volume.id,
+        volume_id=volume.volume_info.volume_id,
+        driver=volume.spec.driver,
+        volume_context=volume.volume_info.volume_context,
+        publish_context=status.publish_context,
+        access_mode=volume.spec.access_mode,
+        secrets=volume.spec.secrets,
+    )
+    # All of it also to take it back: a node may have forgotten that it has it.
+    action = _UPDATE if status.state == _PUBLISHED else _REMOVE
+    return _change(api.Assignment(volume=assignment), action)
+
+
+def _secrets(change: api.AssignmentChange) -> list[_Key]:
+    return [(_SECRET, one.secret) for one in change.assignment.volume.secrets]
 
 
 def _order(change: api.AssignmentChange) -> tuple[int, bool]:

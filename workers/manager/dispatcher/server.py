@@ -1,7 +1,7 @@
 """Session, Heartbeat, Assignments, Tasks, UpdateTaskStatus and UpdateVolumeStatus."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from random import Random
 from typing import Any, Final
 
@@ -26,7 +26,12 @@ from swarmd.store import (
     WatchOverflowError,
     by,
 )
-from workers.manager.dispatcher.assignments import AssignmentSet, is_news
+from workers.manager.dispatcher.assignments import (
+    AssignmentSet,
+    concerned,
+    is_news,
+    publish_status,
+)
 from workers.manager.dispatcher.heartbeats import (
     DEFAULT_PERIOD_SECONDS,
     GRACE_PERIODS,
@@ -78,7 +83,8 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
 
     async def run(self) -> None:
         """Serve, until cancelled; then every stream ends, and every call is refused."""
-        selects = (Select(api.Task), Select(api.Node), Select(api.Cluster))
+        kinds = (api.Task, api.Node, api.Cluster, api.Volume)
+        selects = [Select(kind) for kind in kinds]
         try:
             async with self._store.watch(*selects) as watcher, asyncio.TaskGroup() as group:
                 group.create_task(self._updates.run())
@@ -126,14 +132,14 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         sent_at = self._clock.monotonic()
         with self._task_feeds.open(node_id) as feed:
             view = self._store.view()
-            changes = known.update(view, _task_ids(view, node_id))
+            changes = known.update(view, _ids(view, node_id))
             yield api.AssignmentsMessage(results_in="1", changes=changes)
             sequence = 1
-            async for task_ids in self._changes(feed, node_id, request.session_id, sent_at):
+            async for ids in self._changes(feed, node_id, request.session_id, sent_at):
                 view = self._store.view()
-                everything = {*known.task_ids, *_task_ids(view, node_id)} if feed.lost else ()
+                everything = {*known.ids, *_ids(view, node_id)} if feed.lost else ()
                 feed.lost = False
-                changes = known.update(view, everything or task_ids)
+                changes = known.update(view, everything or ids)
                 if changes:
                     yield _difference(changes, sequence)
                     sequence += 1
@@ -252,7 +258,7 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     async def _changes(
         self, feed: Feed, node_id: str, session_id: str, sent_at: float
     ) -> AsyncIterator[list[str]]:
-        """Ids of tasks that changed, for as long as the session is valid.
+        """Ids of tasks and volumes that changed, for as long as the session is valid.
 
         At once where the last message was sent a while ago, else gathered: 100 of them, or 100 ms.
         """
@@ -342,6 +348,17 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
                 if _told(cluster) != _told(old):
                     self._session_feeds.wake_all()
             case _:
+                self._observe_volume(event)
+
+    def _observe_volume(self, event: Event) -> None:
+        match event:
+            case Updated(api.Volume() as volume, old):
+                for node_id in concerned(old, volume):
+                    self._task_feeds.wake(node_id, volume.id)
+            case Deleted(api.Volume() as volume):
+                for node_id in concerned(volume, api.Volume()):
+                    self._task_feeds.wake(node_id, volume.id)
+            case _:
                 pass
 
 
@@ -350,8 +367,11 @@ def _told(cluster: api.Cluster) -> tuple[bytes, list[api.EncryptionKey]]:
     return cluster.root_ca.ca_cert, list(cluster.network_bootstrap_keys)
 
 
-def _task_ids(view: ReadTx, node_id: str) -> Iterable[str]:
-    return [task.id for task in view.tasks.find(by.node(node_id))]
+def _ids(view: ReadTx, node_id: str) -> list[str]:
+    """Of the node's tasks and volumes; volumes are few, and not indexed by node."""
+    tasks = [task.id for task in view.tasks.find(by.node(node_id))]
+    volumes = view.volumes.find()
+    return tasks + [one.id for one in volumes if publish_status(one, node_id) is not None]
 
 
 def _difference(changes: list[api.AssignmentChange], sequence: int) -> api.AssignmentsMessage:

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Final
 
 from swarmd import api
 from swarmd.api import times
+from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.store import Store, WriteTx
 
 _LONGEST_PAUSE_SECONDS: Final = 0.1
+_FIRST_RETRY_SECONDS: Final = 0.1
+_LAST_RETRY_SECONDS: Final = 5.0
 _STATES: Final = frozenset(api.TaskState.values())
 _Volume = api.VolumePublishStatus.State
 
@@ -45,9 +49,10 @@ class StatusUpdates:
     `manager_id` is the node that the statuses name as the one that applied them.
     """
 
-    def __init__(self, store: Store, clock: Clock, manager_id: str) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, manager_id: str) -> None:
         self._store = store
         self._clock = clock
+        self._backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, random)
         self._manager_id = manager_id
         self._batch = _Batch()
         self._reported = asyncio.Event()
@@ -60,7 +65,10 @@ class StatusUpdates:
             self._reported.set()
 
     def report_node(self, node_id: str, report: NodeReport) -> asyncio.Event:
-        """The newest on the node; the event is set once it is in the store, or we stopped."""
+        """The newest on the node; the event is set once it is in the store, or we stopped.
+
+        Where the store refuses it, the event is set too, and it is written later.
+        """
         waiting = self._batch.nodes.get(node_id)
         if report.description is None and waiting is not None:
             # One that registered and was lost at once keeps what it said of itself.
@@ -77,29 +85,52 @@ class StatusUpdates:
     async def run(self) -> None:
         """Write what is reported, until cancelled.
 
-        It pauses as long as writing took: so little waits when little comes in.
+        It pauses as long as writing took: so little waits when little comes in. What the store
+        refuses is tried again: the agents were told that it is known, and will not say it again.
         """
         try:
             while True:
                 await self._reported.wait()
                 begun = self._clock.monotonic()
-                await self._write()
-                spent = self._clock.monotonic() - begun
-                await self._clock.sleep(min(spent, _LONGEST_PAUSE_SECONDS))
+                if await self._write():
+                    self._backoff.reset()
+                    pause = min(self._clock.monotonic() - begun, _LONGEST_PAUSE_SECONDS)
+                else:
+                    pause = self._backoff.next()
+                await self._clock.sleep(pause)
         finally:
             self._batch.written.set()
             self._batch = _Batch()
 
-    async def _write(self) -> None:
+    async def _write(self) -> bool:
+        """Whether all that was reported is in the store."""
         self._reported.clear()
         batch, self._batch = self._batch, _Batch()
         try:
             results = await self._store.batch(list(self._changes(batch)))
         finally:
             batch.written.set()
-        for result in results:
-            if isinstance(result, SwarmError):
-                log.warning("a report was not written", extra=fields(reason=result))
+        refused = [result for result in results if isinstance(result, SwarmError)]
+        if refused:
+            told = fields(reports=len(refused), reason=refused[0])
+            log.warning("reports are not written yet: trying again", extra=told)
+            self._put_back(batch)
+        return not refused
+
+    def _put_back(self, batch: _Batch) -> None:
+        """Under what came since; what was written of it changes nothing the second time."""
+        since = self._batch
+        since.tasks = batch.tasks | {
+            task_id: status
+            for task_id, status in since.tasks.items()
+            if task_id not in batch.tasks or batch.tasks[task_id].state <= status.state
+        }
+        for node_id, report in batch.nodes.items():
+            newer = since.nodes.get(node_id, report)
+            description = newer.description or report.description
+            since.nodes[node_id] = replace(newer, description=description)
+        since.unpublished |= batch.unpublished
+        self._reported.set()
 
     def _changes(self, batch: _Batch) -> Iterator[Callable[[WriteTx], None]]:
         now = self._clock.now()
@@ -172,8 +203,10 @@ def _volume_change(volume_id: str, node_id: str) -> Callable[[WriteTx], None]:
             return
         volume = tx.volumes.copy(volume_id)
         for status in volume.publish_status:
-            if status.node_id == node_id:
-                status.state = _Volume.PENDING_UNPUBLISH
-        tx.volumes.update(volume)
+            # Only then was the node asked to: a report that comes late says nothing of today.
+            if status.node_id == node_id and status.state == _Volume.PENDING_NODE_UNPUBLISH:
+                status.state, status.message = _Volume.PENDING_UNPUBLISH, ""
+                tx.volumes.update(volume)
+                return
 
     return change

@@ -1,6 +1,6 @@
 """Decisions as changes to the store, each checked against the store as it is at the commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +9,7 @@ from swarmd.api import nodes, times
 from swarmd.errors import SwarmError
 from swarmd.store import WriteTx
 from workers.manager.scheduler.node_info import NodeInfo, is_wanted
+from workers.manager.scheduler.placement import Assignment
 
 ASSIGNED_MESSAGE: Final = "scheduler assigned task to node"
 CONFIRMED_MESSAGE: Final = "scheduler confirmed task can run on preassigned node"
@@ -32,14 +33,9 @@ class Decision:
     node: NodeInfo | None = None
 
 
-def assign(
-    task: api.Task,
-    node: NodeInfo,
-    node_version: int,
-    generic: Sequence[api.GenericResource],
-    now: float,
-) -> Decision:
-    """The task goes to the node, unless either changed since."""
+def assign(assignment: Assignment, now: float) -> Decision:
+    """The task goes to the node, unless either changed since, or a volume of it cannot be had."""
+    task, node, node_version, generic, volumes = assignment
 
     def change(tx: WriteTx) -> None:
         current = _waiting(tx, task)
@@ -48,9 +44,12 @@ def assign(
             raise OutdatedError(task.id)
         if not (nodes.can_take_tasks(found) and is_wanted(current)):
             raise OutdatedError(task.id)
+        if not all(_can_be_had(tx, each.id) for each in volumes):
+            raise OutdatedError(task.id)
         current.status.CopyFrom(_assigned(preassigned=bool(current.node_id), now=now))
         current.node_id = node.id
         current.assigned_generic_resources.extend(generic)
+        current.volumes.extend(volumes)
         tx.tasks.update(current)
 
     return Decision(task, change, node)
@@ -91,6 +90,14 @@ def _waiting(tx: WriteTx, task: api.Task) -> api.Task:
     if current.status.state != _PENDING or current.node_id != task.node_id:
         raise OutdatedError(task.id)
     return current
+
+
+def _can_be_had(tx: WriteTx, volume_id: str) -> bool:
+    volume = tx.volumes.get(volume_id)
+    is_active = api.VolumeSpec.VolumeAvailability.ACTIVE
+    return (
+        volume is not None and not volume.pending_delete and volume.spec.availability == is_active
+    )
 
 
 def _assigned(*, preassigned: bool, now: float) -> api.TaskStatus:

@@ -14,6 +14,7 @@ from swarmd import api
 from swarmd.api import images
 from workers.manager import constraints
 from workers.manager.scheduler.node_info import DOCKER_ENGINE, HOST_ENGINE, Demand, NodeInfo
+from workers.manager.scheduler.volumes import VolumeSet, mounts
 
 _SAME_ARCHITECTURE: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -30,20 +31,25 @@ class Filter:
         return self.words.format("1 node" if count == 1 else f"{count} nodes")
 
 
-def filters_for(task: api.Task, demand: Demand) -> list[Filter]:
+def filters_for(task: api.Task, demand: Demand, volumes: VolumeSet) -> list[Filter]:
     """What to ask of a node, for this task and all that are alike."""
-    found = (
-        _READY,
-        _resources(demand),
-        _plugins(task),
-        _engine(task),
-        _constraints(task),
-        _platform(task),
-        _host_ports(demand),
-        _max_replicas(demand),
-        _cluster_volumes(task),
-    )
-    return [each for each in found if each is not None]
+    return list(named_filters(task, demand, volumes).values())
+
+
+def named_filters(task: api.Task, demand: Demand, volumes: VolumeSet) -> dict[str, Filter]:
+    """The same, each under the name that people know it by, in order."""
+    found = {
+        "ready": _READY,
+        "resources": _resources(demand),
+        "plugin": _plugins(task),
+        "engine": _engine(task),
+        "constraint": _constraints(task),
+        "platform": _platform(task),
+        "host port": _host_ports(demand),
+        "max replicas": _max_replicas(demand),
+        "volume": _cluster_volumes(task, volumes),
+    }
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def sift(
@@ -87,7 +93,7 @@ def _resources(demand: Demand) -> Filter | None:
 
 
 def _plugins(task: api.Task) -> Filter | None:
-    wanted = [*_volume_plugins(task), *_network_plugins(task)]
+    wanted = named_plugins(task)
     log_driver = task.spec.log_driver.name
     if not wanted and log_driver in ("", "none"):
         return None
@@ -103,6 +109,11 @@ def _plugins(task: api.Task) -> Filter | None:
         return silent or _has(have, "Log", log_driver)
 
     return Filter(passes, "missing plugin on {}", (*wanted, log_driver))
+
+
+def named_plugins(task: api.Task) -> list[tuple[str, str]]:
+    """The plugins that it names, as type and name; its log driver is another matter."""
+    return [*_volume_plugins(task), *_network_plugins(task)]
 
 
 def _has(have: set[tuple[str, str]], kind: str, name: str) -> bool:
@@ -184,9 +195,9 @@ def _max_replicas(demand: Demand) -> Filter | None:
     return Filter(lambda node: node.by_service.get(service_id, 0) < most, words)
 
 
-def _cluster_volumes(task: api.Task) -> Filter | None:
-    """There are no cluster (CSI) volumes here, so a task that wants one fits nowhere."""
-    mounts = task.spec.container.mounts
-    if not any(mount.type == api.Mount.Type.CLUSTER for mount in mounts):
+def _cluster_volumes(task: api.Task, volumes: VolumeSet) -> Filter | None:
+    if not mounts(task):
         return None
-    return Filter(lambda _: False, "cannot fulfill requested CSI volume mounts on {}")
+    why = volumes.why(task).replace("{", "{{").replace("}", "}}")  # names hold what users like
+    words = "cannot fulfill requested CSI volume mounts on {}" + (f" ({why})" if why else "")
+    return Filter(lambda node: volumes.choose(task, node) is not None, words)

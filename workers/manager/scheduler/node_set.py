@@ -14,6 +14,7 @@ from workers.manager.scheduler.node_info import (
     is_wanted,
     kind_of,
 )
+from workers.manager.scheduler.volumes import VolumeSet
 
 _REMEMBERED: Final = (
     64  # sets of standing filters; each may hold as many entries as there are nodes
@@ -21,9 +22,10 @@ _REMEMBERED: Final = (
 
 
 class NodeSet:
-    """Every node of the store, with the tasks that it holds."""
+    """Every node of the store, with the tasks that it holds, and the volumes that these use."""
 
     def __init__(self) -> None:
+        self.volumes = VolumeSet()
         self._nodes: dict[str, NodeInfo] = {}
         self._demands: dict[Kind, Demand] = {}
         self._standing: dict[Hashable, Sequence[NodeInfo]] = {}
@@ -64,7 +66,8 @@ class NodeSet:
         self._nodes.pop(node_id, None)
 
     def hold(self, task: api.Task) -> None:
-        """Count the task in on its node; a node that is not there holds nothing."""
+        """Count the task in on its node; a node that is not there holds volumes alone."""
+        self.volumes.hold(task)
         info = self._nodes.get(task.node_id)
         if info is not None:
             assigned = tuple(task.assigned_generic_resources)
@@ -76,8 +79,9 @@ class NodeSet:
 
     def let_go(self, task_id: str, node_id: str) -> bool:
         """Count the task out; False where that node did not hold it."""
+        frees_volumes = self.volumes.let_go(task_id)
         info = self._nodes.get(node_id)
-        return info is not None and info.let_go(task_id)
+        return (info is not None and info.let_go(task_id)) or frees_volumes
 
     def demand(self, task: api.Task) -> Demand:
         """What the task takes: worked out once for all that are alike."""

@@ -14,6 +14,7 @@ from workers.manager.scheduler.filters import explain, filters_for, sift
 from workers.manager.scheduler.node_info import Demand, Held, NodeInfo
 from workers.manager.scheduler.node_set import NodeSet
 from workers.manager.scheduler.spread import Share, by_failures, emptiest, shares, tree
+from workers.manager.scheduler.volumes import VolumeSet, mounts
 
 
 class Assignment(NamedTuple):
@@ -23,6 +24,7 @@ class Assignment(NamedTuple):
     node: NodeInfo
     node_version: int
     generic: Sequence[api.GenericResource]
+    volumes: Sequence[api.VolumeAttachment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,25 @@ class Placement:
 
 def place(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
     """Nodes for as many of these alike tasks as fit, spread as their spec prefers."""
+    if mounts(tasks[0]):
+        return _place_one_by_one(nodes, tasks, now)
+    return _place(nodes, tasks, now)
+
+
+def _place_one_by_one(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
+    """What volumes one task gets decides which are left for the next."""
+    assigned: list[Assignment] = []
+    for number, task in enumerate(tasks):
+        placed = _place(nodes, [task], now)
+        if not placed.assigned:
+            return Placement(assigned, tasks[number:], placed.reason)
+        assigned += placed.assigned
+    return Placement(assigned)
+
+
+def _place(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
     task, demand = tasks[0], nodes.demand(tasks[0])
-    filters = filters_for(task, demand)
+    filters = filters_for(task, demand, nodes.volumes)
     deal = partial(_deal, demand=demand, now=now)
     fitting, preferences = nodes.fitting(filters), task.spec.placement.preferences
     if preferences:
@@ -45,7 +64,7 @@ def place(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
         dealt = tree(nodes, room, demand.kind.service_id, preferences).deal(len(tasks), deal)
     else:
         dealt = deal(fitting, len(tasks))
-    assigned = _assign(dealt, tasks, demand)
+    assigned = _assign(dealt, tasks, demand, nodes.volumes)
     if len(assigned) == len(tasks):
         return Placement(assigned)
     # Nodes that fitted are full now: asked again, they say of what.
@@ -59,10 +78,10 @@ def place_here(nodes: NodeSet, task: api.Task) -> Placement:
     if node is None:
         return Placement(left=[task])
     demand = nodes.demand(task)
-    fitting, rejected = sift([node], filters_for(task, demand))
+    fitting, rejected = sift([node], filters_for(task, demand, nodes.volumes))
     if not fitting:
         return Placement(left=[task], reason=explain(rejected))
-    return Placement(_assign([(node, 1)], [task], demand))
+    return Placement(_assign([(node, 1)], [task], demand, nodes.volumes))
 
 
 def _deal(fitting: Sequence[NodeInfo], n: int, demand: Demand, now: float) -> list[Share]:
@@ -81,7 +100,9 @@ def _deal(fitting: Sequence[NodeInfo], n: int, demand: Demand, now: float) -> li
     return dealt
 
 
-def _assign(dealt: Sequence[Share], tasks: Sequence[api.Task], demand: Demand) -> list[Assignment]:
+def _assign(
+    dealt: Sequence[Share], tasks: Sequence[api.Task], demand: Demand, volumes: VolumeSet
+) -> list[Assignment]:
     queue = iter(tasks)
     assigned: list[Assignment] = []
     for node, count in dealt:
@@ -92,7 +113,16 @@ def _assign(dealt: Sequence[Share], tasks: Sequence[api.Task], demand: Demand) -
         else:
             node.hold_new([task.id for task in some], demand)
             assigned += [Assignment(task, node, version, ()) for task in some]
-    return assigned
+    return [_with_volumes(each, volumes) for each in assigned] if mounts(tasks[0]) else assigned
+
+
+def _with_volumes(assignment: Assignment, volumes: VolumeSet) -> Assignment:
+    """Its volumes as well; the node was chosen because it can have them."""
+    task, node = assignment.task, assignment.node
+    chosen = volumes.choose(task, node)
+    assert chosen is not None, "a filter asked the same"
+    volumes.use(task, node.id, chosen)
+    return assignment._replace(volumes=chosen)
 
 
 def _claim(

@@ -19,6 +19,7 @@ from swarmd.store import (
     WatchOverflowError,
     by,
 )
+from swarmd.store.events import AnyChange
 from workers.manager.scheduler import decisions
 from workers.manager.scheduler.backlog import Backlog
 from workers.manager.scheduler.decisions import Decision
@@ -52,7 +53,12 @@ class Scheduler:
                 log.warning("scheduler fell behind, reads the store anew")
 
     async def _follow(self) -> None:
-        selects = (Select(api.Task), Select(api.Node), Select(api.Service, actions={Deleted}))
+        selects = (
+            Select(api.Task),
+            Select(api.Node),
+            Select(api.Service, actions={Deleted}),
+            Select(api.Volume, where=_concerns_us),
+        )
         async with self._store.watch(*selects) as watcher:
             self._load(self._store.view())
             while True:
@@ -90,7 +96,7 @@ class Scheduler:
 
     def _take_back(self, decision: Decision) -> None:
         if decision.node is not None:
-            decision.node.let_go(decision.task.id)
+            self._nodes.let_go(decision.task.id, decision.node.id)
             self._in_flight.discard(decision.task.id)
         current = self._store.view().tasks.get(decision.task.id)
         if current is None:
@@ -119,10 +125,11 @@ class Scheduler:
 
     def _carry_out(self, placement: Placement, prefix: str) -> Iterator[Decision]:
         now = self._clock.now()
-        for task, node, version, generic in placement.assigned:
-            self._wait_no_longer(task.id)
-            self._in_flight.add(task.id)
-            yield decisions.assign(task, node, version, generic, now)
+        for assignment in placement.assigned:
+            task_id = assignment.task.id
+            self._wait_no_longer(task_id)
+            self._in_flight.add(task_id)
+            yield decisions.assign(assignment, now)
         sentence = _sentence(prefix, placement.reason)
         for task in placement.left:
             if self._is_worth_a_word(task):
@@ -150,6 +157,8 @@ class Scheduler:
         self._forget_all()
         for node in tx.nodes.find():
             self._nodes.put(node)
+        for volume in tx.volumes.find():
+            self._nodes.volumes.put(volume)
         for task in tx.tasks.find():
             self._observe_task(task)
 
@@ -161,6 +170,12 @@ class Scheduler:
                 self._nodes.drop(node.id)
             case Deleted(api.Service() as service):
                 self._nodes.forget_kinds(service.id)
+            case Deleted(api.Volume() as volume):
+                self._nodes.volumes.drop(volume)
+                self._retry_all()
+            case Created(api.Volume() as volume) | Updated(api.Volume() as volume):
+                self._nodes.volumes.put(volume)
+                self._retry_all()
             case Created(api.Task() as task) | Updated(api.Task() as task):
                 self._observe_task(task)
             case Created(api.Node() as node) | Updated(api.Node() as node):
@@ -217,6 +232,15 @@ class Scheduler:
         if failures == MAX_FAILURES:
             facts = fields(node=node.id, service=task.service_id, failures=failures)
             log.warning("node is the last choice for this service after its failures", extra=facts)
+
+
+def _concerns_us(event: AnyChange) -> bool:
+    """Where a volume is being published decides nothing that is not known from its tasks."""
+    if not isinstance(event, Updated):
+        return True
+    new, old = event.object, event.old
+    same = new.spec == old.spec and new.volume_info == old.volume_info
+    return not same or new.pending_delete != old.pending_delete
 
 
 def _sentence(prefix: str, reason: str) -> str:

@@ -22,7 +22,7 @@ CONFIGS = {name: api.Config(id=name) for name in ("c1", "c2")}
 
 def view(tasks: dict[str, api.Task]) -> Any:
     """As much of the store as is asked."""
-    return SimpleNamespace(tasks=tasks, secrets=SECRETS, configs=CONFIGS)
+    return SimpleNamespace(tasks=tasks, secrets=SECRETS, configs=CONFIGS, volumes={})
 
 
 def task(

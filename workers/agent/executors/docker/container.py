@@ -12,6 +12,7 @@ from docker.utils import parse_repository_tag
 
 from swarmd import api
 from swarmd.api import defaults, resources, tasks, times
+from workers.agent.executors import MountedVolume
 from workers.agent.executors.docker import mounts, ports
 from workers.agent.executors.errors import RejectedError
 
@@ -43,10 +44,14 @@ def full_name(image: str) -> str:
 
 
 def config(
-    task: api.Task, spec: api.ContainerSpec, owner: str, files: Sequence[Mapping[str, Any]] = ()
+    task: api.Task,
+    spec: api.ContainerSpec,
+    owner: str,
+    volumes: Sequence[MountedVolume] = (),
+    files: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """All of it, in the words of the engine's API; `files` are further mounts."""
-    host = _host_config(task, spec)
+    host = _host_config(task, spec, volumes)
     host["Mounts"] = [*host["Mounts"], *files]
     found: dict[str, Any] = {
         "Image": full_name(spec.image),
@@ -117,14 +122,16 @@ def _mode(network: api.Network) -> str:
     )
 
 
-def _host_config(task: api.Task, spec: api.ContainerSpec) -> dict[str, Any]:
-    if task.volumes:
-        raise RejectedError("volumes: cluster volumes cannot be mounted here")
+def _host_config(
+    task: api.Task, spec: api.ContainerSpec, volumes: Sequence[MountedVolume]
+) -> dict[str, Any]:
     mode = network(task)
+    binds, devices = mounts.mounts(spec, volumes)
     found: dict[str, Any] = {
         "NetworkMode": mode,
         "PortBindings": ports.bindings(task, mode),
-        "Mounts": mounts.mounts(spec),
+        "Mounts": binds,
+        "Devices": devices,
         "GroupAdd": list(spec.groups),
         "ReadonlyRootfs": spec.read_only,
         "Sysctls": dict(spec.sysctls),

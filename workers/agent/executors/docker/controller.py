@@ -2,11 +2,11 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from swarmd import api
 from swarmd.api import defaults
@@ -69,7 +69,7 @@ class DockerController:
         await self._engine.connected()
         spec = expand_spec(self._task, self._around.node())
         requirements.check(self._task, spec, self._around.facts())
-        container.config(self._task, spec, self._around.owner)  # raises before anything is done
+        self._config(spec)  # raises before anything is done
         if await self._exists():
             return
         await images.provide(self._engine, spec)
@@ -166,7 +166,7 @@ class DockerController:
 
     async def _create(self, spec: api.ContainerSpec) -> None:
         files = await asyncio.to_thread(self._write_files, spec)
-        config = container.config(self._task, spec, self._around.owner, files)
+        config = self._config(spec, files)
         try:
             made = await self._engine.call(
                 lambda client: client.create_container_from_config(config, self._name)  # type: ignore[no-untyped-call]
@@ -182,6 +182,12 @@ class DockerController:
         else:
             for warning in made.get("Warnings") or ():
                 log.warning("the engine warns", extra=fields(task=self._name, reason=warning))
+
+    def _config(
+        self, spec: api.ContainerSpec, files: Sequence[Mapping[str, object]] = ()
+    ) -> dict[str, Any]:
+        volumes = self._dependencies.volumes
+        return container.config(self._task, spec, self._around.owner, volumes, files)
 
     def _write_files(self, spec: api.ContainerSpec) -> list[dict[str, object]]:
         payloads = Payloads(self._task, spec, self._around.node(), self._dependencies)

@@ -1,25 +1,43 @@
 """A container spec's mounts as the engine takes them (pure)."""
 
 import json
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from swarmd import api
+from workers.agent.executors import MountedVolume
 from workers.agent.executors.errors import RejectedError
 
 _Type = api.Mount.Type
-_NAMES: Final = {_Type.BIND: "bind", _Type.VOLUME: "volume", _Type.TMPFS: "tmpfs"}
-_REFUSED: Final = {
-    _Type.NPIPE: "named pipes exist on Windows only",
-    _Type.CLUSTER: "cluster volumes cannot be mounted here",
+_NAMES: Final = {
+    _Type.BIND: "bind",
+    _Type.VOLUME: "volume",
+    _Type.TMPFS: "tmpfs",
+    _Type.CLUSTER: "cluster",
 }
+_REFUSED: Final = {_Type.NPIPE: "named pipes exist on Windows only"}
 
 
-def mounts(spec: api.ContainerSpec) -> list[dict[str, Any]]:
-    """All of them, checked; raises RejectedError, naming the mount's target."""
-    return [_mount(each) for each in spec.mounts]
+def mounts(
+    spec: api.ContainerSpec, volumes: Sequence[MountedVolume] = ()
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """All of them, checked, and the devices of those that are such.
+
+    `volumes` are the cluster volumes in the order of their mounts. Raises RejectedError, naming the
+    mount's target.
+    """
+    for each in spec.mounts:
+        _check(each)
+    on_cluster = [each for each in spec.mounts if each.type == _Type.CLUSTER]
+    if len(on_cluster) != len(volumes):
+        raise _refused(on_cluster[-1], "the task was given no volume for it")
+    pairs = list(zip(on_cluster, volumes, strict=True))
+    binds = [_mount(each) for each in spec.mounts if each.type != _Type.CLUSTER]
+    binds += [_volume(each, one) for each, one in pairs if not one.is_block]
+    return binds, [_device(each, one) for each, one in pairs if one.is_block]
 
 
 def read_only_file(source: str, target: str) -> dict[str, Any]:
@@ -27,8 +45,25 @@ def read_only_file(source: str, target: str) -> dict[str, Any]:
     return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": True}
 
 
+def _volume(mount: api.Mount, volume: MountedVolume) -> dict[str, Any]:
+    """A cluster volume is a directory of this host."""
+    return {
+        "Type": "bind",
+        "Source": volume.path,
+        "Target": mount.target,
+        "ReadOnly": mount.readonly,
+    }
+
+
+def _device(mount: api.Mount, volume: MountedVolume) -> dict[str, Any]:
+    return {
+        "PathOnHost": volume.path,
+        "PathInContainer": mount.target,
+        "CgroupPermissions": "r" if mount.readonly else "rw",
+    }
+
+
 def _mount(mount: api.Mount) -> dict[str, Any]:
-    _check(mount)
     found: dict[str, Any] = {
         "Type": _NAMES[mount.type],
         "Source": mount.source,

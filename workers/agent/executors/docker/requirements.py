@@ -94,6 +94,8 @@ def _problems(spec: api.ContainerSpec, facts: Facts) -> Iterator[str]:
     if (spec.secrets or spec.configs) and not facts.is_local:
         kind = "secrets" if spec.secrets else "configs"
         yield f"{kind}: the engine is on another host, where this node cannot put files"
+    if any(mount.type == api.Mount.CLUSTER for mount in spec.mounts) and not facts.is_local:
+        yield "mounts: the engine is on another host, where this node mounts no volumes"
     yield from _privileges(spec.privileges, facts)
 
 

@@ -3,15 +3,16 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from swarmd import api
 from swarmd.api import times
 from swarmd.clock import Clock
+from workers.agent.executors import MountedVolume
 from workers.agent.executors.errors import (
     AlreadyStartedError,
     ExecutorError,
@@ -52,6 +53,7 @@ class SupervisorController:
         *,
         expand: Expand,
         credentials: TaskCredentials,
+        volumes: Sequence[MountedVolume] = (),
     ) -> None:
         self._task = task
         self._directory = directory
@@ -59,6 +61,7 @@ class SupervisorController:
         self._clock = clock
         self._expand = expand
         self._credentials = credentials
+        self._volumes = volumes
 
     async def update(self, task: api.Task) -> None:
         self._task = task
@@ -68,9 +71,11 @@ class SupervisorController:
         if await self._link.status(self._task.id):
             return
         plan = await self._plan()
+        assert self._link.info is not None, "the plan asked it"
+        mounts = program.mounts(plan.container, self._volumes, self._link.info.uid)
         await asyncio.to_thread(self._make_directory, plan.settings.started_mark)
         await self._credentials.keep(plan.container, plan.account)
-        await self._link.add(plan.settings)
+        await self._link.add(replace(plan.settings, mounts=mounts))
 
     async def start(self) -> None:
         """Start, and return when exec worked and the health check, if any, has passed."""

@@ -99,6 +99,7 @@ class SupervisorExecutor:
             self._clock,
             expand=self._expand,
             credentials=TaskCredentials(self._credentials, task, payloads),
+            volumes=dependencies.volumes,
         )
 
     async def _end_own_if_idle(self) -> None:

@@ -48,6 +48,7 @@ class ProgramSettings:
     no_new_privileges: bool = False
     oom_score_adj: int = 0
     rlimits: list[tuple[int, int, int]] = field(default_factory=list)  # resource, soft, hard
+    mounts: list[tuple[str, str, bool]] = field(default_factory=list)  # source, target, read-only
     limits: Limits = field(default_factory=Limits)
 
     def to_dict(self) -> dict[str, Any]:

@@ -17,7 +17,14 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _UMASK: Final = 0o022
 _MOST_DESCRIPTORS: Final = 1 << 20
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_CLONE_NEWNS: Final = 0x20000
+_MS_RDONLY: Final = 1
+_MS_REMOUNT: Final = 32
+_MS_BIND: Final = 4096
+_MS_REC: Final = 16384
+_MS_SLAVE: Final = 1 << 19
+_libc = ctypes.CDLL(None, use_errno=True)
+_prctl, _unshare, _mount = _libc.prctl, _libc.unshare, _libc.mount
 HANDLED: Final = (  # by supervisord and its plugin, in Python: what it catches after a fork is lost
     signal.SIGTERM,
     signal.SIGINT,
@@ -63,14 +70,18 @@ class Child:
     def run(self, descriptors: Descriptors) -> None:
         """Become the task's command; never returns."""
         try:
-            for step in (self._session, self._streams, self._limits, self._identity, self._exec):
-                step(descriptors)
+            self._session()
+            self._streams(descriptors)
+            self._limits()
+            self._mounts()
+            self._identity()
+            self._exec()
         except BaseException as error:  # noqa: BLE001 - it must not go on as a second supervisord
             os.write(descriptors.errors, str(error).encode()[:4000])
         finally:
             os._exit(127)
 
-    def _session(self, _: Descriptors) -> None:
+    def _session(self) -> None:
         os.setsid()
         signal.set_wakeup_fd(-1)
         for number in (*HANDLED, *_IGNORED):
@@ -83,7 +94,7 @@ class Child:
         os.closerange(3, keep.errors)
         os.closerange(keep.errors + 1, _MOST_DESCRIPTORS)
 
-    def _limits(self, _: Descriptors) -> None:
+    def _limits(self) -> None:
         for file in self.join_files:
             _put(file, b"0")
         for number, soft, hard in self.settings.rlimits:
@@ -95,7 +106,24 @@ class Child:
         if self.settings.oom_score_adj:
             _put("/proc/self/oom_score_adj", str(self.settings.oom_score_adj).encode())
 
-    def _identity(self, _: Descriptors) -> None:
+    def _mounts(self) -> None:
+        """Its volumes: this process and its children alone see them, besides the host's mounts."""
+        if not self.settings.mounts:
+            return
+        if _unshare(_CLONE_NEWNS) or _mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None):
+            reason = os.strerror(ctypes.get_errno())
+            raise ChildError(f"cannot have mounts of its own: {reason}")
+        for source, target, readonly in self.settings.mounts:
+            _make_mount_point(source, target)
+            flags = [_MS_BIND | _MS_REC]
+            if readonly:
+                flags.append(_MS_BIND | _MS_REMOUNT | _MS_RDONLY)
+            for each in flags:
+                if _mount(source.encode(), target.encode(), None, each, None):
+                    reason = os.strerror(ctypes.get_errno())
+                    raise ChildError(f"cannot mount its volume at {target}: {reason}")
+
+    def _identity(self) -> None:
         wanted = self.settings
         if os.getuid() == 0:
             os.setgroups(wanted.groups)
@@ -105,7 +133,7 @@ class Child:
             raise ChildError("cannot set no_new_privileges")
         die_with_parent(self.parent)  # last: a change of user would undo it
 
-    def _exec(self, _: Descriptors) -> None:
+    def _exec(self) -> None:
         wanted = self.settings
         os.umask(_UMASK)
         try:
@@ -127,6 +155,19 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         raise ChildError("supervisord ended")
+
+
+def _make_mount_point(source: str, target: str) -> None:
+    """A directory, or a file for a block device, where there is none yet."""
+    try:
+        if os.path.exists(target):  # noqa: PTH110  pathlib is not looked up after a fork
+            return
+        is_directory = os.path.isdir(source)  # noqa: PTH112
+        os.makedirs(target if is_directory else os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+        if not is_directory:
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise ChildError(f"cannot make {target} for its volume: {error.strerror}") from error
 
 
 def _put(path: str, data: bytes) -> None:

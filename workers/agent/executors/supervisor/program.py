@@ -3,12 +3,13 @@
 import re
 import resource
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from swarmd import api
 from swarmd.api import defaults, images, resources
+from workers.agent.executors import MountedVolume
 from workers.agent.executors.errors import RejectedError
 from workers.agent.executors.supervisor.account import Account
 from workers.agent.executors.supervisor.messages import Limits, ProgramSettings
@@ -27,10 +28,15 @@ _RESOURCES: Final = {
 }
 _OOM_SCORES: Final = range(-1000, 1001)
 
+
+def _host_mounts(container: api.ContainerSpec) -> list[api.Mount]:
+    return [mount for mount in container.mounts if mount.type != api.Mount.CLUSTER]
+
+
 _OWN: Final = "a host process has the host's own"
 _Refusal = tuple[str, Callable[[api.ContainerSpec], Any], str]
 _REFUSED: Final[tuple[_Refusal, ...]] = (
-    ("mounts", lambda c: c.mounts, "a host process sees the host's own files"),
+    ("mounts", _host_mounts, "a host process sees the host's own files"),
     ("hostname", lambda c: c.hostname, _OWN),
     ("hosts", lambda c: c.hosts, _OWN),
     ("dns_config", lambda c: c.dns_config.ByteSize(), _OWN),  # Docker's clients send an empty one
@@ -41,6 +47,7 @@ _REFUSED: Final[tuple[_Refusal, ...]] = (
     ("capability_add", lambda c: c.capability_add, "a host process has those of its user"),
     ("capability_drop", lambda c: c.capability_drop, "a host process has those of its user"),
 )
+
 _PRIVILEGES: Final = ("credential_spec", "selinux_context", "seccomp", "apparmor")
 
 
@@ -79,8 +86,6 @@ def _check_texts(container: api.ContainerSpec) -> None:
 def _check_surroundings(task: api.Task) -> None:
     if task.networks or task.spec.networks:
         raise RejectedError("networks: a host process uses the host's own network")
-    if task.volumes:
-        raise RejectedError("volumes: a host process sees the host's own files")
     for port in [*task.endpoint.ports, *task.endpoint.spec.ports]:
         if port.publish_mode != api.PortConfig.PublishMode.HOST:
             raise RejectedError(
@@ -167,6 +172,28 @@ def rlimits(container: api.ContainerSpec) -> list[tuple[int, int, int]]:
             raise RejectedError(f"ulimits: {ulimit.name}: the soft limit is above the hard one")
         found.append((number, ulimit.soft, hard))
     return found
+
+
+def mounts(
+    container: api.ContainerSpec, volumes: Sequence[MountedVolume], uid: int
+) -> list[tuple[str, str, bool]]:
+    """Each cluster volume as source, target, and whether it is read-only.
+
+    `uid` is who is to mount them: the user of the supervisord.
+    """
+    wanted = [mount for mount in container.mounts if mount.type == api.Mount.CLUSTER]
+    if len(wanted) != len(volumes):
+        raise RejectedError(f"mounts: {wanted[-1].target}: the task was given no volume for it")
+    for mount in wanted:
+        if not mount.target.startswith("/") or not mount.target.strip("/"):
+            raise RejectedError(f"mounts: {mount.target}: the target is not an absolute path")
+        if uid:
+            raise RejectedError(
+                f"mounts: {mount.target}: root alone can mount it for a process, and this node's"
+                f" supervisord runs as user {uid}"
+            )
+    pairs = zip(wanted, volumes, strict=True)
+    return [(volume.path, mount.target, mount.readonly) for mount, volume in pairs]
 
 
 def log_driver(task: api.Task) -> api.Driver:

@@ -220,10 +220,6 @@ def test_a_global_task_is_named_for_its_node() -> None:
             {"spec": {"resources": {"swap_bytes": {"value": 1}}}},
             "resources.swap_bytes: needs a limit of memory beside it",
         ),
-        (
-            {"task": {"volumes": [{"id": "v"}]}},
-            "volumes: cluster volumes cannot be mounted here",
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(fields: dict[str, Any], wanted: str) -> None:
