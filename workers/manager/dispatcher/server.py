@@ -72,7 +72,7 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         self._sessions = Sessions(clock, random)
         self._heartbeats = Deadlines(clock)
         self._orphans = Orphans(store, clock)
-        self._updates = StatusUpdates(store, clock, node_id)
+        self._updates = StatusUpdates(store, clock, random, node_id)
         self._session_feeds = Feeds()
         self._task_feeds = Feeds()
         self._running = asyncio.Event()

@@ -1,12 +1,15 @@
 """What an agent reports, and what becomes of it."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from swarmd import api
-from swarmd.errors import PermissionDeniedError
+from swarmd.errors import PermissionDeniedError, ResourceExhaustedError
+from swarmd.store import MemoryBackend, Row, Store
 from tests import builders
+from tests.fakes.clock import FakeClock
 from tests.unit.manager.dispatcher.agents import (
     ASSIGNED,
     READY,
@@ -95,6 +98,39 @@ async def test_same_status_again_writes_nothing(cluster: Cluster) -> None:
     await agent.report((task, RUNNING), (probe, RUNNING))
     await cluster.wait(lambda: cluster.task(probe).status.state == RUNNING)
     assert version == cluster.task(task).meta.version.index
+
+
+class FullDisk(MemoryBackend):
+    """Takes nothing while it is full."""
+
+    full = False
+
+    async def commit(self, version: int, rows: Sequence[Row]) -> None:
+        if self.full:
+            raise ResourceExhaustedError("the disk is full")
+        await super().commit(version, rows)
+
+
+async def test_a_report_that_the_store_refuses_is_written_once_it_takes_it() -> None:
+    clock, disk = FakeClock(), FullDisk()
+    async with Store(disk, clock) as store:
+        cluster = Cluster(store, clock)
+        await cluster.create("clusters", builders.cluster())
+        await cluster.start()
+        agent = await cluster.agent()
+        await agent.register()
+        first, second = assigned(), assigned()
+        await cluster.create("tasks", first, second)
+        disk.full = True
+        await agent.report((first, api.TaskState.PREPARING), (second, RUNNING))
+        await clock.wait_sleepers()
+        await turn()
+        await agent.report((first, RUNNING))  # later than what waits, and what waits stays
+        disk.full = False
+        await cluster.pass_time(10)
+        await cluster.wait(lambda: cluster.task(first).status.state == RUNNING)
+        assert RUNNING == cluster.task(second).status.state
+        await cluster.stop()
 
 
 async def test_unpublished_volume_waits_to_be_unpublished(cluster: Cluster) -> None:
