@@ -5,14 +5,16 @@ three, so that agents which hear of a new key at different times still understan
 Lamport time tells which is the newest.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final
 
 from swarmd import api
 from swarmd.api import defaults
+from swarmd.backoff import Backoff
 from swarmd.clock import Clock
-from swarmd.logs import get_logger
+from swarmd.errors import SwarmError
+from swarmd.logs import fields, get_logger
 from swarmd.store import Store, WriteTx, by
 
 log = get_logger(__name__)
@@ -21,6 +23,8 @@ SUBSYSTEMS: Final = ("networking:gossip", "networking:ipsec")
 RING: Final = 3
 KEY_BYTES: Final = 16
 ROTATION_SECONDS: Final = 12 * 3600.0
+_FIRST_RETRY_SECONDS: Final = 1.0
+_LAST_RETRY_SECONDS: Final = 60.0
 _SKEW: Final = 1 << 16
 
 
@@ -58,11 +62,25 @@ class KeyManager:
 
     async def run(self) -> None:
         """Make the keys where there are none, then rotate them, until cancelled."""
-        await self._store.update(self._make)
+        await self._write(self._make)
         while True:
             await self._clock.sleep(ROTATION_SECONDS)
-            await self._store.update(self._rotate)
+            await self._write(self._rotate)
             log.info("rotated the network keys")
+
+    async def _write(self, change: Callable[[WriteTx], None]) -> None:
+        """Until the store takes it: young keys are not worth the manager's life."""
+        backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, self._random)
+        while True:
+            try:
+                await self._store.update(change)
+            except SwarmError as error:
+                seconds = backoff.next()
+                told = fields(reason=error, retry_seconds=seconds)
+                log.warning("the network keys are not written", extra=told)
+                await self._clock.sleep(seconds)
+            else:
+                return
 
     def _make(self, tx: WriteTx) -> None:
         for cluster in tx.clusters.find(by.name(defaults.CLUSTER_NAME)):

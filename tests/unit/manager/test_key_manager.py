@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from swarmd import api
+from swarmd.errors import ResourceExhaustedError
 from swarmd.store import MemoryBackend, Select, Store
 from tests import builders
 from tests.fakes.clock import FakeClock
@@ -89,3 +90,22 @@ async def test_keys_that_are_there_stay_for_twelve_hours(store, clock):
     running.cancel()
     assert before != keys(store)
     assert 6 == len(keys(store))
+
+
+async def test_a_store_that_refuses_the_keys_is_asked_again_and_ends_nothing(clock):
+    class FullAtFirst(MemoryBackend):
+        async def commit(self, version, rows):
+            if self.version == 1 and clock.monotonic() < 1:
+                raise ResourceExhaustedError("the disk is full")
+            await super().commit(version, rows)
+
+    async with Store(FullAtFirst(), clock) as store:
+        await store.update(lambda tx: tx.clusters.create(builders.cluster()))
+        running = asyncio.create_task(KeyManager(store, clock, Random(1)).run())
+        await clock.wait_sleepers()
+        assert [] == keys(store)
+        async with store.watch(Select(api.Cluster)) as watcher:
+            clock.advance(seconds=1)
+            await watcher.next()
+        running.cancel()
+        assert 6 == len(keys(store))
