@@ -163,10 +163,22 @@ def replace(
     made = replacement(tx, slot[0], service, now, random)
     made.desired_state = api.TaskState.READY
     new_task.mark_update(made, service)
-    if not update_plan.starts_first(service):
-        for task_id in wanted:
-            shut_down(tx, task_id)
+    kept = _kept(slot) if update_plan.starts_first(service) else ""
+    for task_id in wanted - {kept}:
+        shut_down(tx, task_id)
     return tx.tasks.create(made)
+
+
+def _kept(slot: Slot) -> str:
+    """The one task of the slot that goes on until the new one runs: the one that is furthest.
+
+    There are two where an update began before the one before it was through with the slot, and
+    none where the last one was given up.
+    """
+    wanted = slots.wanted(slot)
+    return (
+        max(wanted, key=lambda one: (tasks.is_running(one), one.status.state)).id if wanted else ""
+    )
 
 
 def shut_down(tx: WriteTx, task_id: str) -> api.Task | None:

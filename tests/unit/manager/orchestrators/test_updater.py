@@ -116,6 +116,17 @@ async def test_start_first_keeps_the_old_task_until_the_new_one_runs():
         assert ["new"] == images(cluster.wanted(web))
 
 
+async def test_a_slot_never_has_more_than_two_tasks_however_often_it_starts_first():
+    async with Cluster() as cluster:
+        cluster.behaviour = lambda task: (
+            State.RUNNING if task.spec.container.image == "host" else State.PREPARING
+        )
+        await begin(cluster, web := service(1, config(order=Order.START_FIRST)))
+        await cluster.update(web, image("stuck"))
+        await cluster.update(web, image("stuck too"))
+        assert ["host", "stuck too"] == images(cluster.wanted(web))
+
+
 async def test_stop_first_waits_for_the_old_task_to_stop():
     async with Cluster() as cluster:
         await cluster.create(builders.node())
