@@ -109,11 +109,12 @@ def plan_service(tx: ReadTx, service: api.Service, now: float, random: Random) -
     template = new_task.template(service, the_cluster(tx), now)
     changes: list[Change] = []
     for node in tx.nodes.find():
-        slot = restart_policy.filling(grouped.pop(node.id, []), service)
+        there = grouped.pop(node.id, [])
+        slot = restart_policy.filling(there, service)
         if not nodes.can_keep_tasks(node) or not fit.satisfies(service.spec.task, node):
             changes += _shut_down(slot)
         elif not slot and not nodes.is_paused(node):
-            changes.append(_add(template, node, random))
+            changes.append(_add(tx, template, node, there, random))
     for left in grouped.values():
         changes += _shut_down(left)
     return changes
@@ -138,7 +139,7 @@ def plan_node(
             changes += _shut_down(superseded)
             if not clean:
                 template = new_task.template(service, the_cluster(tx), now)
-                changes.append(_add(template, node, random))
+                changes.append(_add(tx, template, node, slot, random))
     return changes
 
 
@@ -169,8 +170,15 @@ def _sort(filling: Slot, service: api.Service, node: api.Node) -> tuple[Slot, Sl
     return clean[:1], dirty + clean[1:]
 
 
-def _add(template: api.Task, node: api.Node, random: Random) -> Change:
-    return partial(new_task.create, template=template, task_id=ids.new_id(random), node_id=node.id)
+def _add(tx: ReadTx, template: api.Task, node: api.Node, before: Slot, random: Random) -> Change:
+    """A task for the node, which waits for those that were there before it."""
+    return partial(
+        new_task.create,
+        template=template,
+        task_id=ids.new_id(random),
+        node_id=node.id,
+        waits=restarts.any_stops_still(tx, before),
+    )
 
 
 def _shut_down(slot: Collection[api.Task]) -> list[Change]:

@@ -13,7 +13,7 @@ from swarmd import api, ids
 from swarmd.api import services, tasks
 from swarmd.clock import Clock
 from swarmd.store import Created, Deleted, Event, ReadTx, Select, Store, Updated, by
-from workers.manager.orchestrators import job_plan, new_task, news, restarts, updater
+from workers.manager.orchestrators import job_plan, new_task, news, restarts, slots, updater
 from workers.manager.orchestrators.job_plan import JobPlan
 from workers.manager.orchestrators.loop import Change, Loop, the_cluster
 from workers.manager.orchestrators.removals import remove
@@ -62,18 +62,29 @@ def changes(tx: ReadTx, service: api.Service, now: float, random: Random) -> lis
     template = new_task.template(service, the_cluster(tx), now)
     restart = partial(restarts.restart, now=now, random=random)
     return [
-        *_new(plan, template, random),
+        *_new(tx, plan, template, found, random),
         *(partial(updater.shut_down, task_id=task.id) for task in plan.shut_down),
         *(partial(restart, task_id=task.id) for task in plan.restart),
         *(partial(remove, task_id=task.id) for task in plan.remove),
     ]
 
 
-def _new(plan: JobPlan, template: api.Task, random: Random) -> list[Change]:
-    make = partial(new_task.create, template=template)
+def _new(
+    tx: ReadTx, plan: JobPlan, template: api.Task, found: Sequence[api.Task], random: Random
+) -> list[Change]:
+    """The new tasks; each waits for those of this iteration that were in its place before it."""
+    current = [task for task in found if task.job_iteration == template.job_iteration]
+    numbered, on_node = slots.by_number(current), slots.by_node(current)
+
+    def make(before: slots.Slot, **place: Any) -> Change:
+        waits = restarts.any_stops_still(tx, before)
+        return partial(
+            new_task.create, template=template, task_id=ids.new_id(random), waits=waits, **place
+        )
+
     return [
-        *(partial(make, task_id=ids.new_id(random), slot=number) for number in plan.new_slots),
-        *(partial(make, task_id=ids.new_id(random), node_id=node) for node in plan.new_nodes),
+        *(make(numbered.get(number, []), slot=number) for number in plan.new_slots),
+        *(make(on_node.get(node_id, []), node_id=node_id) for node_id in plan.new_nodes),
     ]
 
 

@@ -46,14 +46,23 @@ def from_template(made: api.Task, task_id: str, *, slot: int = 0, node_id: str =
 
 
 def create(
-    tx: WriteTx, template: api.Task, task_id: str, slot: int = 0, node_id: str = ""
+    tx: WriteTx,
+    template: api.Task,
+    task_id: str,
+    slot: int = 0,
+    node_id: str = "",
+    *,
+    waits: bool = False,
 ) -> api.Task | None:
-    """Make the task, unless its service is gone by now; it waits while a breaker holds that."""
+    """Make the task, unless its service is gone by now.
+
+    It waits in READY where its slot is not free yet, and while a breaker holds its service.
+    """
     service = tx.services.get(template.service_id)
     if service is None:
         return None
     made = from_template(template, task_id, slot=slot, node_id=node_id)
-    if breakers.holds(tx.breakers.get(service.id), service):
+    if waits or breakers.holds(tx.breakers.get(service.id), service):
         made.desired_state = api.TaskState.READY
     return tx.tasks.create(made)
 

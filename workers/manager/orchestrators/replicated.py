@@ -1,6 +1,6 @@
 """Replicated services: as many slots filled as the spec says, each with one task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -91,9 +91,9 @@ def plan(tx: ReadTx, service: api.Service, now: float, random: Random) -> list[C
     filled, dead = _sort(grouped, service)
     replicas = service.spec.replicated.replicas
     missing = slots.free_numbers(filled, max(0, replicas - len(filled)))
-    changes = _add(tx, service, missing, now, random)
-    for number in missing:
-        dead.pop(number, None)  # the new task continues that slot, and its history
+    # The new task continues the slot, and its history.
+    continued = {number: dead.pop(number, []) for number in missing}
+    changes = _add(tx, service, continued, now, random)
     for slot in slots.surplus(list(filled.values()), replicas):
         changes += [partial(remove, task_id=task.id) for task in slot]
     for slot in dead.values():
@@ -139,12 +139,18 @@ def _sort(
 
 
 def _add(
-    tx: ReadTx, service: api.Service, numbers: Sequence[int], now: float, random: Random
+    tx: ReadTx, service: api.Service, missing: Mapping[int, Slot], now: float, random: Random
 ) -> list[Change]:
-    if not numbers:
+    if not missing:
         return []
     template = new_task.template(service, the_cluster(tx), now)
     return [
-        partial(new_task.create, template=template, task_id=ids.new_id(random), slot=number)
-        for number in numbers
+        partial(
+            new_task.create,
+            template=template,
+            task_id=ids.new_id(random),
+            slot=number,
+            waits=restarts.any_stops_still(tx, before),
+        )
+        for number, before in missing.items()
     ]

@@ -6,7 +6,7 @@ for its delay and for the task before it to stop.
 
 import heapq
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -73,6 +73,11 @@ def replacement(
     made = new_task.template(service, the_cluster(tx), now)
     node_id = task.node_id if services.is_per_node(service) else ""
     return new_task.from_template(made, ids.new_id(random), slot=task.slot, node_id=node_id)
+
+
+def any_stops_still(tx: ReadTx, slot: Iterable[api.Task]) -> bool:
+    """Whether a new task in this slot, whose tasks nobody wants any more, has to wait for one."""
+    return any(_stops_still(task, tx) for task in slot)
 
 
 def _stops_still(task: api.Task, tx: ReadTx) -> bool:

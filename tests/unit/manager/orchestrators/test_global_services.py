@@ -82,6 +82,18 @@ async def test_a_drained_node_loses_its_task_and_gets_it_back():
         assert ["a"] == places(cluster.running(web))
 
 
+async def test_a_node_that_is_active_again_waits_for_the_task_that_stops_there_still():
+    async with Cluster() as cluster:
+        await begin(cluster, node := builders.node(id="a"), web := builders.service(replicas=None))
+        cluster.stubborn.add(cluster.running(web)[0].id)
+        await cluster.change(node, availability(Availability.DRAIN))
+        await cluster.change(node, availability(Availability.ACTIVE))
+        assert [State.READY] == [task.desired_state for task in cluster.wanted(web)]
+        cluster.stubborn.clear()
+        await cluster.settle()
+        assert cluster.wanted(web) == cluster.running(web)
+
+
 async def test_a_lost_nodes_task_is_shut_down_and_made_anew_when_it_is_back():
     async with Cluster() as cluster:
         await begin(cluster, node := builders.node(id="a"), web := builders.service(replicas=None))

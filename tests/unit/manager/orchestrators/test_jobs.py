@@ -130,6 +130,21 @@ async def test_a_drained_node_keeps_a_jobs_running_task():
         assert [0] == numbers(cluster.running(batch))
 
 
+async def test_a_global_job_waits_on_a_node_for_the_task_that_stops_there_still():
+    async with Cluster() as cluster:
+        await begin(cluster, node := builders.node(id="a"), batch := global_job())
+        cluster.stubborn.add(cluster.running(batch)[0].id)
+        drain, active = Availability.DRAIN, Availability.ACTIVE
+        await cluster.change(node, lambda own: setattr(own.spec, "availability", drain))
+        await cluster.lead()  # who looks at every job, and so at this node
+        await cluster.change(node, lambda own: setattr(own.spec, "availability", active))
+        await cluster.lead()
+        assert [State.READY] == [task.desired_state for task in cluster.wanted(batch)]
+        cluster.stubborn.clear()
+        await cluster.settle()
+        assert cluster.wanted(batch) == cluster.running(batch)
+
+
 async def test_tasks_of_a_removed_job_are_to_be_removed():
     async with Cluster() as cluster:
         await begin(cluster, batch := job())

@@ -70,6 +70,21 @@ async def test_a_slot_that_is_being_removed_still_counts_for_nothing():
         assert [1, 2, 3] == numbers(cluster.wanted(web))
 
 
+async def test_a_slot_that_comes_back_waits_for_the_task_that_stops_there_still():
+    async with Cluster() as cluster:
+        await cluster.create(builders.node(id="a"), web := builders.service(replicas=2))
+        await cluster.lead()
+        old = cluster.running(web)[1]
+        cluster.stubborn.add(old.id)
+        await cluster.change(web, scale(1))
+        await cluster.change(web, scale(2))
+        new = cluster.wanted(web)[1]
+        assert (old.slot, State.READY) == (new.slot, new.desired_state)
+        cluster.stubborn.clear()
+        await cluster.settle()
+        assert [1, 2] == numbers(cluster.running(web))
+
+
 async def test_tasks_of_a_removed_service_are_to_be_removed():
     async with Cluster() as cluster:
         await cluster.create(web := builders.service(replicas=2))
