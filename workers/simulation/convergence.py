@@ -93,7 +93,8 @@ def _job(picture: Picture, service: api.Service, mine: list[api.Task]) -> Iterat
     given_up = {task.slot for task in current if _gives_up(service, task)} - done
     waiting = {task.slot for task in current if _cannot_be_placed(picture, task)}
     held = asked.max_concurrent <= len(waiting)
-    if len(done) + len(given_up) < asked.total_completions and not held:
+    seen_to = len(done) + len(given_up) + len(waiting)
+    if seen_to < asked.total_completions and not held:
         yield f"{len(done)} completions, {len(given_up)} given up, of {asked.total_completions}"
 
 
@@ -118,9 +119,12 @@ def _gives_up(service: api.Service, task: api.Task) -> bool:
     """It ended, and its policy has an end."""
     if task.status.state <= of.RUNNING or task.desired_state == _REMOVE:
         return False
-    policy = service.spec.task.restart
-    condition = defaults.restart_condition(service.spec.task)
-    if condition == _Condition.NONE or policy.max_attempts:
+    return _has_end(service.spec.task, task) or _has_end(task.spec, task)
+
+
+def _has_end(spec: api.TaskSpec, task: api.Task) -> bool:
+    condition = defaults.restart_condition(spec)
+    if condition == _Condition.NONE or spec.restart.max_attempts:
         return True
     return condition == _Condition.ON_FAILURE and task.status.state == of.COMPLETE
 

@@ -73,9 +73,9 @@ def of_version(new: Any, old: Any) -> Wrong:
 def of_service_change(actor: str, new: api.Service, old: api.Service) -> Wrong:
     """What is wrong with this change of a service's update status."""
     before, after = _update_state(old), _update_state(new)
-    if before == after or actor == "user":
+    if before == after or actor in ("user", "unknown"):
         return
-    if actor not in ("Orchestrator", "unknown") or (before, after) not in _MOVES:
+    if actor != "Orchestrator" or (before, after) not in _MOVES:
         yield "update", f"{new.id}: {_word(before)} became {_word(after)} by {actor}"
 
 

@@ -75,6 +75,13 @@ class NoMembers:
         return None
 
 
+def _first(error: BaseException | None) -> BaseException | None:
+    """What is inside groups of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class SimulatedManager:
     """One manager after another over the same disk: each `start` makes a new leader."""
 
@@ -125,7 +132,7 @@ class SimulatedManager:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None and self._running is task:
-            self.failed = task.exception()
+            self.failed = _first(task.exception())
 
     async def _run(self, backend: SimulatedBackend) -> None:
         self._backend = backend
