@@ -159,8 +159,9 @@ def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> N
 
 
 def _stop_all(place: StateDir, deadline: float) -> int:
+    left = stop_tasks(place, deadline)
     end_containers(place, "stop", deadline)
-    return stop_tasks(place, deadline)
+    return left
 
 
 def stop_node(place: StateDir, deadline: float) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from swarmd.cli.logs import log_path
+from swarmd.state_dir import StateDir
 from tests.cluster import wait
 from tests.interop.mixed import (
     CONTAINER_SERVICES,
@@ -189,6 +191,13 @@ def test_a_cut_of_a_minute_at_swarmkits_own_periods(net, minute):
     after = manager.placed(minute.service)
     assert {*minute.placed[manager.id]} < {*after[manager.id]}
     assert 4 == len(set(manager.task_processes().values()))
+
+
+def test_nothing_of_all_that_was_a_surprise(cluster):
+    for node in (cluster.manager, cluster.worker):
+        log = log_path(StateDir(node.state_dir)).read_text()
+        assert "tasks run in supervisord" in log
+        assert [] == [line for line in log.splitlines() if "Traceback" in line or " error " in line]
 
 
 def test_who_leaves_leaves_nothing_behind(cluster):
