@@ -19,11 +19,13 @@ from grpc import aio
 from swarmd.api.protos.ca_pb2_grpc import CAStub
 from swarmd.api.protos.control_pb2_grpc import ControlStub
 from swarmd.api.protos.logbroker_pb2_grpc import LogsStub
+from swarmd.api.protos.pages_pb2_grpc import PagesStub
 from swarmd.api.protos.watch_pb2_grpc import WatchStub
 from swarmd.config import DEFAULT_CONTROL_SOCKET
 from swarmd.errors import SwarmError
 from swarmd.rpc.channel import dial_control
 from swarmd.rpc.errors import from_rpc_error
+from swarmd.rpc.limits import ANY_SIZE
 
 CALL_SECONDS: Final = 30.0
 
@@ -37,13 +39,17 @@ class Settings:
 
 
 class _Timed:
-    """A stub whose calls end: a manager that hangs must not hang its user too."""
+    """A stub whose calls end, and take an answer of any size.
+
+    A manager that hangs must not hang its user too.
+    """
 
     def __init__(self, stub: Any) -> None:
         self._stub = stub
 
     def __getattr__(self, method: str) -> Any:
-        return functools.partial(getattr(self._stub, method), timeout=CALL_SECONDS)
+        call = getattr(self._stub, method)
+        return functools.partial(call, timeout=CALL_SECONDS, metadata=(ANY_SIZE,))
 
 
 class Control:
@@ -53,6 +59,7 @@ class Control:
         self.settings = settings
         # grpcio's stubs have no useful static type for an async channel.
         self.api: Any = _Timed(ControlStub(channel))
+        self.pages: Any = _Timed(PagesStub(channel))
         self.ca: Any = _Timed(CAStub(channel))
         self.watch: Any = WatchStub(channel)
         self.logs: Any = LogsStub(channel)

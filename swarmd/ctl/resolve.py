@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import grpc
 from google.protobuf.message import Message
+from grpc import aio
 
 from swarmd import api
 from swarmd.ctl.connection import Control
@@ -21,6 +23,7 @@ _LISTED: Final[dict[str, tuple[type[Message], str]]] = {
     "secret": (api.ListSecretsRequest, "secrets"),
     "service": (api.ListServicesRequest, "services"),
     "task": (api.ListTasksRequest, "tasks"),
+    "volume": (api.ListVolumesRequest, "volumes"),
 }
 
 
@@ -84,10 +87,20 @@ async def _by_name(control: Control, kind: str, name: str) -> list[Any]:
 
 
 async def _list(control: Control, kind: str, **filters: Any) -> list[Any]:
-    request, field = _LISTED[kind]
-    call = getattr(control.api, "List" + field.capitalize())
-    reply = await call(request(filters=filters) if filters else request())
-    return list(getattr(reply, field))
+    """In pages; in one answer from a manager that has none, as SwarmKit's have not."""
+    make, field = _LISTED[kind]
+    request = make(filters=filters) if filters else make()
+    name = f"List{field.capitalize()}"
+    try:
+        return [
+            one
+            async for page in getattr(control.pages, name)(request)
+            for one in getattr(page, field)
+        ]
+    except aio.AioRpcError as error:
+        if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+            raise
+    return list(getattr(await getattr(control.api, name)(request), field))
 
 
 def _ambiguous(kind: str, wanted: str, found: Sequence[Any]) -> str:

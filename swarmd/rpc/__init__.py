@@ -9,6 +9,7 @@
                           authorize   may this caller call this method? by the option in the protos
                           open_calls  those of a node that is removed meanwhile end at once
                           forward     a manager that follows passes it on to the leader
+                          limits      an answer that its client could not take is refused
                           errors      what a handler raises becomes a status with its sentence
                             the servicer's own method
 

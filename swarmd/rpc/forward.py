@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 
 from swarmd.rpc.errors import from_rpc_error
+from swarmd.rpc.limits import ANY_SIZE
 from swarmd.security.identity import Caller, Identity, Peer
 
 _FORWARDED: Final = "forwarded_cert"
@@ -81,7 +82,7 @@ async def pass_on(
         f"/{method.containing_service.full_name}/{method.name}",
         request_serializer=GetMessageClass(method.input_type).SerializeToString,
         response_deserializer=GetMessageClass(method.output_type).FromString,
-    )(request, metadata=metadata_of(caller), timeout=left)
+    )(request, metadata=(*metadata_of(caller), ANY_SIZE), timeout=left)
     try:
         if not gives:
             yield await call

@@ -20,6 +20,7 @@ from swarmd.api.protos import (
     health_pb2,
     journal_pb2,
     logbroker_pb2,
+    pages_pb2,
     quorum_pb2,
     raft_pb2,
     resource_pb2,
@@ -29,6 +30,7 @@ from swarmd.errors import FailedPreconditionError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
 from swarmd.rpc.forward import Leader, goes_to_leader, only, pass_on
+from swarmd.rpc.limits import check_size
 from swarmd.rpc.open_calls import OpenCalls
 from swarmd.security.identity import Peer
 
@@ -42,6 +44,7 @@ _FILES: Final = (
     health_pb2,
     journal_pb2,
     logbroker_pb2,
+    pages_pb2,
     quorum_pb2,
     raft_pb2,
     resource_pb2,
@@ -99,7 +102,9 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         return make(
             guarded,
             request_deserializer=GetMessageClass(method.input_type).FromString,
-            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+            response_serializer=GetMessageClass(method.output_type).SerializeToString
+            if gives
+            else None,  # written before, to see how large it is
         )
 
     def _guard(self, method: MethodDescriptor, behaviour: Behaviour) -> Behaviour:
@@ -115,8 +120,10 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
                 entered = enter(context)
                 with self._open_calls.holding(entered.caller):
                     if self._is_elsewhere(method):
-                        return await only(self._pass_on(method, request, entered))
-                    return await behaviour(request, entered)
+                        reply = await only(self._pass_on(method, request, entered))
+                    else:
+                        reply = await behaviour(request, entered)
+                return reply if method.server_streaming else _written_down(reply, context)
             except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
                 await abort(context, name, error)
 
@@ -150,6 +157,13 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         ) as answers:
             async for answer in answers:
                 yield answer
+
+
+def _written_down(reply: Any, context: Any) -> bytes:
+    """The answer's bytes; raises ResourceExhaustedError for more than the client takes."""
+    data: bytes = reply.SerializeToString()
+    check_size(len(data), context.invocation_metadata() or ())
+    return data
 
 
 def services() -> Iterator[ServiceDescriptor]:

@@ -10,6 +10,7 @@ from workers.manager.ca.external import Own, answering, cross_sign, external_ca
 from workers.manager.ca.server import CAServer
 from workers.manager.ca.signer import Signer
 from workers.manager.components import Component
+from workers.manager.control.pages import PagesServicer
 from workers.manager.control.server import ControlServicer
 from workers.manager.dispatcher.server import Dispatcher
 from workers.manager.health import RAFT, HealthServicer
@@ -32,16 +33,18 @@ class Services:
         health = HealthServicer()
         health.set(RAFT, serving=True)
         probe = partial(answering, own=own)
+        control = ControlServicer(
+            store,
+            clock,
+            random,
+            self.status,
+            is_dirty,
+            probe=probe,
+            cross_sign=partial(cross_sign, own=own),
+        )
         self.all: Sequence[object] = (
-            ControlServicer(
-                store,
-                clock,
-                random,
-                self.status,
-                is_dirty,
-                probe=probe,
-                cross_sign=partial(cross_sign, own=own),
-            ),
+            control,
+            PagesServicer(control),
             WatchServicer(store),
             CAServer(store, signer, random),
             self.dispatcher,

@@ -21,6 +21,7 @@ from swarmd.rpc.authorize import rule_of
 from swarmd.rpc.channel import dial_control, dial_manager, fetch_root
 from swarmd.rpc.errors import from_rpc_error
 from swarmd.rpc.handlers import path
+from swarmd.rpc.limits import ANY_SIZE
 from swarmd.rpc.server import RECEIVE_LIMIT
 from swarmd.security.identity import MANAGER, WORKER, Caller
 from swarmd.security.root_ca import RootCA, digest
@@ -119,10 +120,11 @@ async def test_a_stream_gives_its_messages_then_its_error(server, control):
     assert grpc.StatusCode.NOT_FOUND == caught.value.code()
 
 
-async def test_a_large_reply_arrives_whole(remote):
+async def test_a_large_reply_arrives_whole_where_the_client_takes_it(remote):
     size = 50 << 20
     async with dial_manager(remote, CALLERS["manager"]) as channel:
-        answer = await ControlStub(channel).GetConfig(api.GetConfigRequest(config_id=str(size)))
+        request = api.GetConfigRequest(config_id=str(size))
+        answer = await ControlStub(channel).GetConfig(request, metadata=(ANY_SIZE,))
     assert size == len(answer.config.spec.data)
 
 

@@ -14,6 +14,7 @@ change to be carried out: the other components see it in the store, and clients 
     handlers            what every handler has at hand
     services tasks nodes clusters networks secrets configs extensions volumes
                         the calls of each noun; extensions has those of resources too
+    pages               lists in pages
     filters             list filters to store queries
     references          do the secrets, configs and networks exist that a service names
     root_rotation       a new root CA as asked by the user
