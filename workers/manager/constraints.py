@@ -60,6 +60,14 @@ def label(name: str, node: api.Node) -> str | None:
     return None if prefixed is None else prefixed(node)
 
 
+def value(key: str, node: api.Node) -> str | None:
+    """What the node has for that key, as people read it; None for a key that nobody knows."""
+    if key == "node.ip":
+        return node.status.addr
+    value_of = _VALUES.get(key) or _label_of(key)
+    return None if value_of is None else value_of(node)
+
+
 def _parse(expression: str) -> Constraint:
     for operator in _OPERATORS:
         key, found, value = expression.partition(operator)

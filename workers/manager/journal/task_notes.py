@@ -19,8 +19,6 @@ _ORPHANED: Final = api.TaskState.ORPHANED
 _REMOVE: Final = api.TaskState.REMOVE
 _FAILED: Final = frozenset({api.TaskState.FAILED, api.TaskState.REJECTED})
 _CRASH_LOOPING: Final = 3  # quick failures
-PLACED_ELSEWHERE: Final = "; not on others: "
-"""What follows it in the message of an assigned task is why other nodes were refused."""
 
 Place = tuple[str, int, str]
 
@@ -57,7 +55,7 @@ def _updated(
         successor = made.pop(_place(new), None) or made.pop((*_place(new)[:2], ""), None)
         yield _stopped(new, successor, tx)
     elif new.status.state == _ASSIGNED > old.status.state:
-        refused = new.status.message.partition(PLACED_ELSEWHERE)[2]
+        refused = new.status.message.partition(tasks.NOT_ON_OTHERS)[2]
         yield _note(new, "placed", f"not on others: {refused}" if refused else "")
     elif new.status.state == _ORPHANED > old.status.state:
         yield _note(new, "orphaned", "its node is gone, or was silent for too long")

@@ -31,6 +31,9 @@ class Filter:
         return self.words.format("1 node" if count == 1 else f"{count} nodes")
 
 
+Rejected = tuple[Filter, int]  # … and so many nodes
+
+
 def filters_for(task: api.Task, demand: Demand, volumes: VolumeSet) -> list[Filter]:
     """What to ask of a node, for this task and all that are alike."""
     return list(named_filters(task, demand, volumes).values())
@@ -54,9 +57,9 @@ def named_filters(task: api.Task, demand: Demand, volumes: VolumeSet) -> dict[st
 
 def sift(
     nodes: Sequence[NodeInfo], filters: Iterable[Filter]
-) -> tuple[Sequence[NodeInfo], list[tuple[Filter, int]]]:
+) -> tuple[Sequence[NodeInfo], list[Rejected]]:
     """The nodes that pass all of the filters, and how many each of the others rejected."""
-    rejected: list[tuple[Filter, int]] = []
+    rejected: list[Rejected] = []
     for each in filters:
         passes = each.passes
         kept = [node for node in nodes if passes(node)]
@@ -66,7 +69,7 @@ def sift(
     return nodes, rejected
 
 
-def explain(rejected: Iterable[tuple[Filter, int]]) -> str:
+def explain(rejected: Iterable[Rejected]) -> str:
     """Why no node is left: the filter that rejected most comes first."""
     ordered = sorted(rejected, key=lambda entry: -entry[1])
     return "; ".join(each.explain(count) for each, count in ordered)

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
 from swarmd import api
-from workers.manager.scheduler.filters import Filter, sift
+from workers.manager.scheduler.filters import Filter, Rejected, sift
 from workers.manager.scheduler.node_info import (
     Demand,
     Held,
@@ -28,7 +28,7 @@ class NodeSet:
         self.volumes = VolumeSet()
         self._nodes: dict[str, NodeInfo] = {}
         self._demands: dict[Kind, Demand] = {}
-        self._standing: dict[Hashable, Sequence[NodeInfo]] = {}
+        self._standing: dict[Hashable, tuple[Sequence[NodeInfo], list[Rejected]]] = {}
 
     def __iter__(self) -> Iterator[NodeInfo]:
         return iter(self._nodes.values())
@@ -39,17 +39,20 @@ class NodeSet:
     def get(self, node_id: str) -> NodeInfo | None:
         return self._nodes.get(node_id)
 
-    def fitting(self, filters: Sequence[Filter]) -> Sequence[NodeInfo]:
-        """The nodes that pass all of the filters; what standing ones say is remembered."""
+    def fitting(self, filters: Sequence[Filter]) -> tuple[Sequence[NodeInfo], list[Rejected]]:
+        """The nodes that pass all of the filters, and how many each of the others rejected.
+
+        What standing filters say is remembered.
+        """
         standing = [each for each in filters if each.standing is not None]
         names = tuple(each.standing for each in standing)
-        nodes = self._standing.get(names)
-        if nodes is None:
+        known = self._standing.get(names)
+        if known is None:
             if len(self._standing) >= _REMEMBERED:
                 self._standing.clear()
-            nodes, _ = sift(list(self), standing)
-            self._standing[names] = nodes
-        return sift(nodes, [each for each in filters if each.standing is None])[0]
+            known = self._standing[names] = sift(list(self), standing)
+        fitting, rejected = sift(known[0], [each for each in filters if each.standing is None])
+        return fitting, known[1] + rejected
 
     def put(self, node: api.Node) -> bool:
         """The node as it is now; True where it is a new one, whose tasks are not counted yet."""

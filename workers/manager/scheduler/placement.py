@@ -34,6 +34,7 @@ class Placement:
     assigned: list[Assignment] = field(default_factory=list)
     left: Sequence[api.Task] = ()
     reason: str = ""  # why those were left, by filter and number of nodes
+    elsewhere: str = ""  # why the assigned ones are not on the nodes that did not fit, likewise
 
 
 def place(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
@@ -46,30 +47,33 @@ def place(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
 def _place_one_by_one(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
     """What volumes one task gets decides which are left for the next."""
     assigned: list[Assignment] = []
+    elsewhere = ""
     for number, task in enumerate(tasks):
         placed = _place(nodes, [task], now)
         if not placed.assigned:
-            return Placement(assigned, tasks[number:], placed.reason)
+            return Placement(assigned, tasks[number:], placed.reason, elsewhere)
         assigned += placed.assigned
-    return Placement(assigned)
+        elsewhere = placed.elsewhere
+    return Placement(assigned, elsewhere=elsewhere)
 
 
 def _place(nodes: NodeSet, tasks: Sequence[api.Task], now: float) -> Placement:
     task, demand = tasks[0], nodes.demand(tasks[0])
     filters = filters_for(task, demand, nodes.volumes)
     deal = partial(_deal, demand=demand, now=now)
-    fitting, preferences = nodes.fitting(filters), task.spec.placement.preferences
+    (fitting, rejected), preferences = nodes.fitting(filters), task.spec.placement.preferences
     if preferences:
         room = {node.id: node.room(demand) for node in fitting}
         dealt = tree(nodes, room, demand.kind.service_id, preferences).deal(len(tasks), deal)
     else:
         dealt = deal(fitting, len(tasks))
+    elsewhere = explain(rejected)
     assigned = _assign(dealt, tasks, demand, nodes.volumes)
     if len(assigned) == len(tasks):
-        return Placement(assigned)
+        return Placement(assigned, elsewhere=elsewhere)
     # Nodes that fitted are full now: asked again, they say of what.
     _, rejected = sift(list(nodes), filters)
-    return Placement(assigned, tasks[len(assigned) :], explain(rejected))
+    return Placement(assigned, tasks[len(assigned) :], explain(rejected), elsewhere)
 
 
 def place_here(nodes: NodeSet, task: api.Task) -> Placement:

@@ -129,7 +129,7 @@ class Scheduler:
             task_id = assignment.task.id
             self._wait_no_longer(task_id)
             self._in_flight.add(task_id)
-            yield decisions.assign(assignment, now)
+            yield decisions.assign(assignment, placement.elsewhere, now)
         sentence = _sentence(prefix, placement.reason)
         for task in placement.left:
             if self._is_worth_a_word(task):
