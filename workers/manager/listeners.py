@@ -20,6 +20,7 @@ from workers.manager.log_broker.server import LogBroker
 from workers.manager.manager_status import ManagerStatus
 from workers.manager.orchestrators.dirty import is_dirty
 from workers.manager.orchestrators.restart_api import GovernorApi
+from workers.manager.scheduler.explain_api import ExplainApi
 from workers.manager.watch_api import WatchServicer
 
 
@@ -53,5 +54,6 @@ class Services:
             LogBroker(store, clock, random),
             GovernorApi(store, clock),
             JournalApi(store),
+            ExplainApi(store),
         )
         self.leading: Sequence[Component] = (self.status, signer, self.dispatcher)
