@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import errno
 import logging
 import os
 import select
@@ -16,11 +17,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from swarmd import logs
 from swarmd.config import NodeConfig
-from swarmd.errors import CannotBootError, CorruptStateError, ExitStatus
+from swarmd.errors import (
+    CannotBootError,
+    CorruptStateError,
+    ExitStatus,
+    ResourceExhaustedError,
+)
 from swarmd.ipc import messages
 from swarmd.ipc.environment import ALIVE_SECONDS, LOCK_FD, ORPHAN_SECONDS, STATUS_FD
 from swarmd.ipc.messages import (
@@ -41,6 +47,8 @@ from swarmd.state_dir import StateDir
 
 Main = Callable[[ParentLink], Awaitable[None]]
 log = logs.get_logger(__name__)
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SQLITE_NO_ROOM: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
 
 
 def run_worker(name: str, main: Main) -> NoReturn:
@@ -176,7 +184,7 @@ def _failed(ends: _Ends, error: Exception) -> ExitStatus:
     final = _first_final(error)
     if final is not None:
         log.error("cannot boot", extra=logs.fields(reason=final))
-        ends.report(Failed(str(final), cannot_boot=True))
+        ends.report(Failed(str(final), cannot_boot=True, transient=_is_full_disk(final)))
         return ExitStatus.CANNOT_BOOT
     log.error("failed", exc_info=error)
     ends.report(Failed(_sentence(error)))
@@ -189,6 +197,19 @@ def _first_final(error: BaseException) -> BaseException | None:
         found = (_first_final(each) for each in error.exceptions)
         return next((each for each in found if each is not None), None)
     return error if isinstance(error, CannotBootError | CorruptStateError) else None
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether the error, or what brought it about, is that of a disk without room."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return True
+        if isinstance(error, ResourceExhaustedError) or (
+            getattr(error, "sqlite_errorname", "") in _SQLITE_NO_ROOM
+        ):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _sentence(error: BaseException) -> str:

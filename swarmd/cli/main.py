@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import signal
 import sys
 from typing import Any, Final
 
@@ -57,6 +58,8 @@ def main(ctx: click.Context, /, **values: Any) -> None:
     """Run a node of a swarm cluster. Alone, swarmd does what `swarmd run` does."""
     if ctx.invoked_subcommand is None:
         _run(ctx, values)
+    if ctx.invoked_subcommand != "run" and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # they have something to clean up
     for name in values:
         if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             flag = "--" + name.replace("_", "-")

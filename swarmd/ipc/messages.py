@@ -88,10 +88,15 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why the worker exits. With `cannot_boot` there is no use in starting it again."""
+    """Why the worker exits. With `cannot_boot` there is no use in starting it again.
+
+    What refused it may pass by itself (`transient`, a full disk): a worker that was ready once is
+    started again then, as long as it takes.
+    """
 
     reason: str
     cannot_boot: bool = False
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

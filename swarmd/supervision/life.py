@@ -23,6 +23,7 @@ class Ending:
     text: str
     reason: str
     refused: bool = False
+    transient: bool = False
     ready_seconds: float | None = None
 
 
@@ -124,4 +125,5 @@ class Life:
     def _ending(self, status: int) -> Ending:
         lived = None if self._ready_at is None else self._clock.monotonic() - self._ready_at
         refused = self._failed.cannot_boot or status == ExitStatus.CANNOT_BOOT
-        return Ending(exit_text(status), self._failed.reason, refused, lived)
+        failed = self._failed
+        return Ending(exit_text(status), failed.reason, refused, failed.transient, lived)

@@ -45,6 +45,10 @@ class Restarts:
             return None
         return self._backoff.next()
 
+    def after_passing_refusal(self) -> float:
+        """The same, for one that was ready before and waits for room on the disk; for ever."""
+        return self._backoff.next()
+
     def after_life(self, ready_seconds: float) -> float | None:
         """The same, for a worker that had been ready for that long."""
         self._failed_starts = 0

@@ -72,6 +72,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._life: Life | None = None
         self._brief: tuple[Down, ...] = ()
+        self._was_ready = False
 
     @property
     def is_stopping(self) -> bool:
@@ -140,7 +141,7 @@ class Supervisor:
     def _after(self, ending: Ending) -> float:
         """Seconds to wait before the next life; raises where there should be none."""
         name = self.state.name
-        if ending.refused:
+        if ending.refused and not (ending.transient and self._was_ready):
             self._end(Event.REFUSED, ending)
             msg = f"{name} cannot boot: {ending.reason or ending.text}"
             raise WorkerRefusedError(msg)
@@ -153,6 +154,8 @@ class Supervisor:
         return delay
 
     def _delay(self, ending: Ending) -> float | None:
+        if ending.refused:
+            return self._restarts.after_passing_refusal()
         if ending.ready_seconds is None:
             return self._restarts.after_failed_start()
         return self._restarts.after_life(ending.ready_seconds)
@@ -174,6 +177,7 @@ class Supervisor:
 
     def _hear(self, message: Up) -> None:
         if isinstance(message, Ready):
+            self._was_ready = True
             self._move(Event.READY)
         elif isinstance(message, Status):
             self._change(facts={**self.state.facts, **message.facts})

@@ -68,6 +68,39 @@ def test_a_restart_on_a_full_disk_is_refused_and_loses_nothing(
     wait(lambda: pids == node.running(service), "the manager's knowledge of its tasks")
 
 
+@pytest.mark.parametrize("left", [4, 64, 96])
+def test_a_first_start_with_little_room_is_refused_in_one_line(
+    node: RealNode, mount: Callable[[str], Path], left: int
+) -> None:
+    disk = mount("size=4m")
+    node.state_dir = disk / "state"
+    fill(disk, left << 10)
+    status, line = node.refused()
+    assert (ExitStatus.CANNOT_BOOT, True) == (status, str(node.state_dir) in line), line
+    assert any(words in line for words in ("full", "No space left")), line
+    assert "Traceback" not in node.log
+
+
+def test_workers_killed_on_a_full_disk_are_back_when_there_is_room(
+    node: RealNode, mount: Callable[[str], Path]
+) -> None:
+    disk = mount(_SIZE)
+    node.state_dir = disk / "state"
+    process = node.run()
+    service = node.create_service("sleep", "1000")
+    pids = node.wait_running(service, 1)
+    ballast = fill(disk)
+    workers = [node.worker_pid(name) for name in ("manager", "agent")]
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    wait(
+        lambda: node.log.count("no room") + node.log.count("disk is full") >= 1, "that they hit it"
+    )
+    assert process.poll() is None
+    ballast.unlink()
+    wait(lambda: pids == node.running(service), "the manager's knowledge of its tasks")
+
+
 async def test_a_store_made_on_a_nearly_full_disk_is_whole_or_not_there(
     mount: Callable[[str], Path],
 ) -> None:

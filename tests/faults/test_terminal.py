@@ -54,6 +54,17 @@ def assert_starts_again(node: RealNode) -> None:
     assert ExitStatus.CLEAN == process.wait(30)
 
 
+def test_ctrl_c_while_python_imports_ends_it_without_a_word(node: RealNode) -> None:
+    node.environment["PYTHONPROFILEIMPORTTIME"] = "1"  # a line for each import that is done
+    terminal = Terminal(node)
+    terminal.screen.expect("click")
+    terminal.interrupt()
+    _, said = terminal.end()
+    assert signal.SIGINT == terminal.screen.signalstatus
+    assert "^C" == said.splitlines()[-1]
+    assert not node.processes()
+
+
 def test_ctrl_c_before_the_workers_run_stops_clean(terminal: Terminal) -> None:
     wait(lambda: terminal.node.report, "the parent's first report")
     terminal.interrupt()

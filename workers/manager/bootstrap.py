@@ -22,7 +22,7 @@ from swarmd import api
 from swarmd.api import defaults, times
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
-from swarmd.errors import CannotBootError, CorruptStateError
+from swarmd.errors import CannotBootError, CorruptStateError, ResourceExhaustedError
 from swarmd.ids import new_id
 from swarmd.logs import fields, get_logger
 from swarmd.security import join_tokens, unlock_key
@@ -162,7 +162,10 @@ async def _first_objects(
         tx.nodes.create(node)
         tx.networks.create(ingress_network(new_id(random)))
 
-    await store.update(change)
+    try:
+        await store.update(change)
+    except ResourceExhaustedError as error:
+        raise CannotBootError(str(error)) from error
     log.info("made a new cluster", extra=fields(cluster=cluster.id, node=node.id))
     return cluster
 

@@ -136,6 +136,27 @@ async def test_a_worker_that_cannot_boot_is_not_started_again(bench):
     assert (Phase.EXITED, "bad flag") == (bench.state.phase, bench.state.reason)
 
 
+async def test_one_that_was_ready_and_waits_for_room_on_the_disk_is_started_until_there_is_some(
+    bench,
+):
+    (await bench.child()).exit(-9)
+    for number in range(2, LIMITS.failed_starts + 5):
+        child = await bench.child(number, ready=False)
+        child.say(Failed("the disk is full", cannot_boot=True, transient=True))
+        child.exit(78)
+        await bench.pass_backoff()
+    await bench.child(LIMITS.failed_starts + 5)
+    assert Phase.RUNNING is bench.state.phase
+
+
+async def test_one_that_was_never_ready_does_not_wait_for_room(bench):
+    child = await bench.child(ready=False)
+    child.say(Failed("the disk is full", cannot_boot=True, transient=True))
+    child.exit(78)
+    with pytest.raises(WorkerRefusedError, match="the disk is full"):
+        await bench.task
+
+
 async def test_the_exit_status_alone_says_that_it_cannot_boot(bench):
     (await bench.child(ready=False)).exit(78)
     with pytest.raises(WorkerRefusedError, match="exit status 78"):
