@@ -132,6 +132,10 @@ class Rollout:
         kept = max(clean, key=lambda task: (tasks.is_running(task), task.desired_state))
         if tasks.is_running(kept) or not _starts_first(self._config):
             self._surplus[key] = [task for task in filling if task is not kept]
+        else:
+            # It may be a restart's, not the update's own: the old one goes once this one runs.
+            self._arrived.pop(key, None)
+            self._under_way.add(key)
 
     def _judge(self) -> Verdict | None:
         involved = len(self._dirty.keys() | self._under_way | self._arrived.keys())
