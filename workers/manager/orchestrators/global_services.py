@@ -139,8 +139,21 @@ def plan_node(
             changes += _shut_down(superseded)
             if not clean:
                 template = new_task.template(service, the_cluster(tx), now)
-                changes.append(_add(tx, template, node, slot, random))
+                add = _add(tx, template, node, slot, random)
+                known = frozenset(task.id for task in slot)
+                changes.append(partial(succeed, add=add, template=template, node=node, known=known))
     return changes
+
+
+def succeed(
+    tx: WriteTx, add: Change, template: api.Task, node: api.Node, known: Collection[str]
+) -> Any:
+    """Add the task, unless the updater put one of its own there meanwhile."""
+    there = tx.tasks.find(by.node(node.id))
+    mine = [task for task in there if task.service_id == template.service_id]
+    if any(tasks.is_wanted(task) and task.id not in known for task in mine):
+        return None
+    return add(tx)
 
 
 def restart_global(tx: WriteTx, task_id: str, now: float, random: Random) -> api.Task | None:

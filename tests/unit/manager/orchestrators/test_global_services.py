@@ -1,7 +1,11 @@
+from functools import partial
+
 from swarmd import api
 from swarmd.api import times
 from tests import builders
 from tests.unit.manager.orchestrators.cluster import Cluster, State
+from workers.manager.orchestrators import new_task
+from workers.manager.orchestrators.global_services import succeed
 
 Availability = api.NodeSpec.Availability
 NodeState = api.NodeStatus.State
@@ -192,3 +196,16 @@ async def test_a_new_leader_restarts_what_failed_meanwhile():
         await begin(cluster, web, builders.node(id="a"), failed)
         await cluster.advance(5.1)
         assert ["a"] == places(cluster.running(web))
+
+
+async def test_a_node_that_changes_gets_no_second_task_beside_the_updaters():
+    async with Cluster() as cluster:
+        await begin(cluster, node := builders.node(id="a"), web := builders.service(replicas=None))
+        (old,) = cluster.running(web)
+        changed = await cluster.update(web, lambda spec: spec.task.container.args.append("new"))
+        (new,) = cluster.wanted(web)
+        template = new_task.template(changed, None, 0.0)
+        add = partial(new_task.create, template=template, task_id="second", node_id="a")
+        change = partial(succeed, add=add, template=template, node=node, known={old.id})
+        assert await cluster.store.update(change) is None
+        assert [new.id] == [task.id for task in cluster.wanted(web)]
