@@ -68,10 +68,14 @@ def both(docker: DockerHost, worker: NetNode, engine: DockerHost, *words: str) -
         wait(lambda: counts(worker, engine) == (0, 0), "the end of both")
 
 
+def running_ids(worker: NetNode, engine: DockerHost) -> set[str]:
+    """Of all tasks that really run, of either kind."""
+    return engine.task_ids() | set(worker.task_processes().values())
+
+
 def counts(worker: NetNode, engine: DockerHost) -> tuple[int, int]:
     """How many containers run, and how many host tasks."""
-    containers = engine.docker("ps", "-q", "--filter", "label=com.docker.swarm.task").split()
-    return len(containers), len(set(worker.task_processes().values()))
+    return len(engine.task_ids()), len(set(worker.task_processes().values()))
 
 
 def wait_both(docker: DockerHost, worker: NetNode, engine: DockerHost, count: int) -> None:
@@ -118,15 +122,10 @@ def test_both_kinds_scale(docker, worker, engine, services):
 
 
 def test_both_kinds_are_updated(docker, worker, engine, services):
-    before = {*engine.docker("ps", "-q").split(), *worker.task_processes().values()}
+    before = running_ids(worker, engine)
     for name in BOTH:
         docker.docker("service", "update", "--detach", "--no-resolve-image", "--env-add=A=b", name)
-    wait(
-        lambda: (
-            not before & {*engine.docker("ps", "-q").split(), *worker.task_processes().values()}
-        ),
-        "other tasks",
-    )
+    wait(lambda: not before & running_ids(worker, engine), "other tasks")
     wait_both(docker, worker, engine, 2)
 
 
@@ -195,6 +194,26 @@ def test_its_engine_is_killed_and_comes_back(docker, worker, engine, services):
     engine.start()
     wait_both(docker, worker, engine, 2)
     assert processes == worker.task_processes()
+
+
+@pytest.fixture
+def quick(docker: DockerHost) -> Iterator[None]:
+    """A node is down after three seconds."""
+    docker.docker("swarm", "update", "--dispatcher-heartbeat=1s")
+    yield
+    docker.docker("swarm", "update", "--dispatcher-heartbeat=5s")
+
+
+@pytest.mark.usefixtures("services", "quick")
+def test_after_a_long_cut_what_was_replaced_is_ended(net, docker, worker, engine):
+    lost = running_ids(worker, engine)
+    with net.cut(worker.host):
+        wait(lambda: docker.state_of(worker.id) == "Down", "it is down")
+        wait(lambda: docker.running("boxed") == docker.running("plain") == 0, "replacements")
+        assert lost == running_ids(worker, engine)
+    wait(lambda: docker.state_of(worker.id) == "Ready", "it is back")
+    wait(lambda: not lost & running_ids(worker, engine), "the end of what was replaced")
+    wait_both(docker, worker, engine, 2)
 
 
 def test_a_removed_node_leaves_nothing_behind_once_it_left(docker, worker, engine):
