@@ -10,6 +10,7 @@
                           open_calls  those of a node that is removed meanwhile end at once
                           forward     a manager that follows passes it on to the leader
                           limits      an answer that its client could not take is refused
+                          soundness   bytes that are no message are told to be none
                           errors      what a handler raises becomes a status with its sentence
                             the servicer's own method
 

@@ -32,6 +32,7 @@ from swarmd.rpc.errors import abort
 from swarmd.rpc.forward import Leader, goes_to_leader, only, pass_on
 from swarmd.rpc.limits import check_size
 from swarmd.rpc.open_calls import OpenCalls
+from swarmd.rpc.soundness import each_sound, reader, sound
 from swarmd.security.identity import Peer
 
 _FILES: Final = (
@@ -101,7 +102,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         )
         return make(
             guarded,
-            request_deserializer=GetMessageClass(method.input_type).FromString,
+            request_deserializer=reader(GetMessageClass(method.input_type)),
             response_serializer=GetMessageClass(method.output_type).SerializeToString
             if gives
             else None,  # written before, to see how large it is
@@ -109,6 +110,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
     def _guard(self, method: MethodDescriptor, behaviour: Behaviour) -> Behaviour:
         name, rule = path(method), rule_of(method)
+        take = each_sound if method.client_streaming else sound
 
         def enter(context: Any) -> CallContext:
             peer = self._find_peer(context.peer())
@@ -117,7 +119,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
         async def call(request: Any, context: Any) -> Any:
             try:
-                entered = enter(context)
+                entered, request = enter(context), take(request)
                 with self._open_calls.holding(entered.caller):
                     if self._is_elsewhere(method):
                         reply = await only(self._pass_on(method, request, entered))
@@ -130,7 +132,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         async def stream(request: Any, context: Any) -> None:
             # Written, not yielded: whoever ends the call ends it in here, also during a write.
             try:
-                entered = enter(context)
+                entered, request = enter(context), take(request)
                 elsewhere = self._is_elsewhere(method)
                 answer: Behaviour = partial(self._pass_on, method) if elsewhere else behaviour
                 with self._open_calls.holding(entered.caller):
