@@ -74,6 +74,18 @@ def test_a_rollout_chooses_no_more_than_may_be_under_way():
     assert [3] == [slot[0].slot for slot in rollout.step(field.now).replace]
 
 
+def test_start_first_is_not_over_before_a_restarts_task_runs_in_the_place_of_its_own():
+    field = Field(1, order=api.UpdateConfig.UpdateOrder.START_FIRST)
+    restarted = field._task(new_task.template(field.service, None, 0), 1, State.PREPARING)
+    field.slots[1].append(restarted)  # the update's own task failed, and is forgotten
+    rollout = field.rollout()
+    assert (None, []) == (rollout.step(field.now).verdict, rollout.step(field.now).replace)
+    assert not rollout.is_over
+    field.report(1, State.RUNNING)
+    field.see(rollout, 1)
+    assert [field.slots[1][0]] == rollout.step(field.now).shut_down
+
+
 def test_a_rollout_says_when_it_wants_to_look_again():
     field = Field(2, parallelism=1, delay=times.duration(30), monitor=times.duration(7))
     rollout = field.rollout()

@@ -37,12 +37,6 @@ def service(replicas=4, update=None, rollback=None, **fields):
     return built
 
 
-def at_once():
-    policy = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
-    policy.delay.SetInParent()
-    return api.TaskSpec(container=builders.container(), restart=policy)
-
-
 def fails(name):
     return lambda task: State.FAILED if task.spec.container.image == name else State.RUNNING
 
@@ -131,31 +125,6 @@ async def test_a_slot_never_has_more_than_two_tasks_however_often_it_starts_firs
         await cluster.update(web, image("stuck"))
         await cluster.update(web, image("stuck too"))
         assert ["host", "stuck too"] == images(cluster.wanted(web))
-
-
-async def test_start_first_ends_with_one_task_though_a_restart_made_the_new_one():
-    prepares = [State.REJECTED, State.PREPARING]
-
-    def behaviour(task):
-        if task.spec.container.image == "host":
-            return State.RUNNING
-        return prepares[0] if task.status.state < State.PREPARING else State.PREPARING
-
-    async with Cluster() as cluster:
-        config_of_it = config(order=Order.START_FIRST, failure_action=Action.CONTINUE)
-        await begin(cluster, web := service(1, config_of_it, task_spec=at_once()))
-        cluster.behaviour = behaviour
-        await cluster.update(web, image("new"))
-        prepares.pop(0)
-        await cluster.advance(60)
-        (_, made) = cluster.wanted(web)
-        for ended in cluster.tasks(web):
-            if ended.status.state == State.REJECTED:
-                await cluster.delete(ended)
-        await cluster.report(made, State.RUNNING)
-        cluster.behaviour = lambda task: State.RUNNING
-        await cluster.settle()
-        assert ["new"] == images(cluster.wanted(web))
 
 
 async def test_stop_first_waits_for_the_old_task_to_stop():
