@@ -63,7 +63,9 @@ def _replicated(
     wanted = service.spec.replicated.replicas
     filled = {task.slot for task in live}
     given_up = {task.slot for task in mine if task.slot not in filled and _gives_up(service, task)}
-    if len(filled) > wanted or len(filled) + len(given_up) < wanted:
+    few = len(filled) + len(given_up) < wanted
+    # A slot that was given up may be forgotten, where little history is kept.
+    if len(filled) > wanted or (few and not _may_give_up(service.spec.task)):
         yield f"{len(filled)} slots are filled, {len(given_up)} given up, of {wanted}"
     if len(live) - len(stuck) > len(filled):  # a new task that cannot start may have an old one
         yield "a slot has two tasks"
@@ -111,8 +113,15 @@ def _update(
     if stuck:
         return  # the others of its update wait for this one
     for task in live:
-        if is_dirty(service, task, picture.nodes.get(task.node_id)):
+        node = picture.nodes.get(task.node_id)
+        if is_dirty(service, task, node) and not _keeps_old(service, node):
             yield f"{told(task)} is of an earlier spec"
+
+
+def _keeps_old(service: api.Service, node: api.Node | None) -> bool:
+    """A paused node keeps what it has of a service with one task on each."""
+    paused = node is not None and node.spec.availability == api.NodeSpec.Availability.PAUSE
+    return paused and service.spec.WhichOneof("mode") == "global"
 
 
 def _gives_up(service: api.Service, task: api.Task) -> bool:
@@ -120,6 +129,10 @@ def _gives_up(service: api.Service, task: api.Task) -> bool:
     if task.status.state <= of.RUNNING or task.desired_state == _REMOVE:
         return False
     return _has_end(service.spec.task, task) or _has_end(task.spec, task)
+
+
+def _may_give_up(spec: api.TaskSpec) -> bool:
+    return defaults.restart_condition(spec) != _Condition.ANY or bool(spec.restart.max_attempts)
 
 
 def _has_end(spec: api.TaskSpec, task: api.Task) -> bool:
