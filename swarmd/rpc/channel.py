@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,6 +66,7 @@ async def fetch_root(address: str, root_digest: str, dial: DialToJoin | None = N
     UnavailableError when nobody answers.
     """
     shown = await asyncio.to_thread(_leaf_of_manager, address)
+    _check_time(shown, address, time.time())  # the clock that TLS goes by
     async with (dial or dial_to_join)(address, shown) as channel:
         try:
             answer = await CAStub(channel).GetRootCACertificate(
@@ -83,6 +86,19 @@ def dial_to_join(address: str, root_pem: bytes) -> aio.Channel:
     """A channel without a certificate, for the three calls of a node that has none yet."""
     credentials = grpc.ssl_channel_credentials(root_pem)
     return aio.secure_channel(address, credentials, options=OPTIONS)
+
+
+def _check_time(shown_pem: bytes, address: str, now: float) -> None:
+    """Raises UnauthenticatedError for a certificate of another time; TLS says it less plainly."""
+    (shown, *_), here = parse_chain(shown_pem), datetime.fromtimestamp(now, UTC)
+    begin, end = shown.not_valid_before_utc, shown.not_valid_after_utc
+    if begin <= here < end:
+        return
+    when = f"begins {begin:%Y-%m-%d %H:%M}" if here < begin else f"ended {end:%Y-%m-%d %H:%M}"
+    raise UnauthenticatedError(
+        f"the certificate of the manager at {address} {when} UTC, and this host's clock says"
+        f" {here:%Y-%m-%d %H:%M} UTC: set the clock that is wrong"
+    )
 
 
 def _leaf_of_manager(address: str) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from swarmd import api
+from swarmd.api.protos.ca_pb2_grpc import CAStub
 from swarmd.clock import SystemClock
 from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError, UnauthenticatedError
@@ -61,16 +62,27 @@ class Swarm:
         return NodeCertificates.of(self.root.certificate_pem, chain, key)
 
 
-@pytest.fixture
-async def swarm() -> AsyncIterator[Swarm]:
-    root = RootCA.create(time.time())
+class Skewed(SystemClock):
+    """A host's clock that is wrong by so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def now(self) -> float:
+        return super().now() + self._seconds
+
+
+@contextlib.asynccontextmanager
+async def swarm_at(clock: SystemClock) -> AsyncIterator[Swarm]:
+    """What the manager certifies bears its own clock's time."""
+    root = RootCA.create(clock.now())
     with tempfile.TemporaryDirectory(prefix="swd") as name:
-        async with Store(MemoryBackend(), CLOCK) as store:
+        async with Store(MemoryBackend(), clock) as store:
             cluster = first_cluster(root, NodeConfig(hostname="h"), CHANCE)
             await store.update(lambda tx: tx.clusters.create(cluster))
             swarm = Swarm(store, root, 0)
-            own = swarm.certify("manager", MANAGER, made=time.time(), life=DAY)
-            signer = Signer(store, CLOCK, CHANCE)
+            own = swarm.certify("manager", MANAGER, made=clock.now(), life=DAY)
+            signer = Signer(store, clock, CHANCE)
             server = make_server(
                 [CAServer(store, signer, CHANCE)],
                 Authorizer(own.identity),
@@ -85,6 +97,12 @@ async def swarm() -> AsyncIterator[Swarm]:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+
+
+@pytest.fixture
+async def swarm() -> AsyncIterator[Swarm]:
+    async with swarm_at(CLOCK) as swarm:
+        yield swarm
 
 
 class Worker:
@@ -257,3 +275,36 @@ async def test_getting_back_in_takes_a_valid_token(swarm, tmp_path):
     with pytest.raises(CannotBootError, match="it was rotated"):
         await enroll(worker.config(stale), worker.state_dir, CLOCK, CHANCE)
     assert worker.first == NodeCertificates.load(worker.state_dir)
+
+
+def joining(swarm: Swarm, directory: Path) -> tuple[NodeConfig, StateDir]:
+    state_dir = StateDir(directory)
+    state_dir.make()
+    token = swarm.cluster.root_ca.join_tokens.worker
+    config = NodeConfig(
+        hostname="h", state_dir=directory, join_addr=swarm.address, join_token=token
+    )
+    return config, state_dir
+
+
+@pytest.mark.parametrize("ahead", [3500.0, -3500.0])
+async def test_a_node_whose_clock_is_an_hour_off_joins_and_is_served(tmp_path, ahead):
+    async with swarm_at(Skewed(ahead)) as swarm:
+        config, state_dir = joining(swarm, tmp_path)
+        made = await enroll(config, state_dir, CLOCK, CHANCE)
+        assert made.valid(time.time())
+        async with Dialer(state_dir, CLOCK).dial(swarm.address) as channel:
+            assert swarm.root.certificate_pem == await root_by(channel)
+
+
+async def root_by(channel) -> bytes:
+    answer = await CAStub(channel).GetRootCACertificate(api.GetRootCACertificateRequest())
+    return answer.certificate
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(2 * 3600.0, "begins"), (-2 * DAY, "ended")])
+async def test_one_that_is_off_by_more_is_told_to_set_its_clock(tmp_path, ahead, words):
+    async with swarm_at(Skewed(ahead)) as swarm:
+        config, state_dir = joining(swarm, tmp_path)
+        with pytest.raises(CannotBootError, match=rf"{words} .* UTC, and this host's clock says"):
+            await enroll(config, state_dir, CLOCK, CHANCE)

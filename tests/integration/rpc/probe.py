@@ -25,7 +25,7 @@ from swarmd.rpc.handlers import path, services
 from swarmd.rpc.server import Server, make_server
 from swarmd.security.identity import WORKER, Caller
 from swarmd.security.root_ca import RootCA
-from tests.unit.security.builders import node_of
+from tests.unit.security.builders import node_of, self_signed
 
 NOW = time.time()
 ROOT = RootCA.create(NOW)
@@ -38,8 +38,10 @@ CALLERS = {
     "other cluster": node_of(ROOT, NOW, cluster_id="c2"),
     "foreign": node_of(FOREIGN_ROOT, NOW, trusts=ROOT),
     "expired": node_of(ROOT, NOW - 2161 * 3600),
+    "not valid yet": node_of(ROOT, NOW + 3 * 3600),
+    "self-signed": self_signed(ROOT, NOW),
 }
-REFUSED_IN_HANDSHAKE = {"foreign", "expired"}
+REFUSED_IN_HANDSHAKE = {"foreign", "expired", "not valid yet", "self-signed"}
 
 
 class Probe(CAServicer, ControlServicer, WatchServicer):

@@ -24,3 +24,13 @@ def node_of(
     chain = root.signer().sign(request, identity, DEFAULT_EXPIRY_SECONDS, now)
     node = NodeCertificates.of(root.certificate_pem, chain, key)
     return replace(node, root_pem=(trusts or root).certificate_pem)
+
+
+def self_signed(trusts: RootCA, now: float) -> NodeCertificates:
+    """A manager's certificate, as whoever made it would have it: signed by its own key."""
+    request, key = new_request()
+    identity = Identity("self-signed", MANAGER, CLUSTER)
+    as_manager = RootCA.create(now).signer().sign(request, identity, DEFAULT_EXPIRY_SECONDS, now)
+    own = RootCA(as_manager, key)
+    signed = own.signer().sign(request, identity, DEFAULT_EXPIRY_SECONDS, now)
+    return replace(node_of(trusts, now), certificate_pem=signed, key_pem=key)
