@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
+from click.testing import CliRunner
 
 from swarmd.cli.containers import end_containers
+from swarmd.cli.main import main
 from swarmd.errors import UnavailableError
 from swarmd.state_dir import StateDir
 from tests import builders
@@ -71,3 +74,17 @@ async def test_an_engine_that_does_not_answer_is_named(engine: DockerEngine) -> 
 
 async def test_a_node_without_an_engine_has_none(state_dir: StateDir) -> None:
     await end(state_dir, "remove")
+
+
+def test_leave_wants_every_engine_to_answer_or_force(state_dir: StateDir) -> None:
+    ownership.owner(state_dir, Random())
+    ownership.remember_engine(state_dir, "unix:///run/no-such-engine.sock")
+    words = ["leave", f"--state-dir={state_dir.root}"]
+    refused = CliRunner().invoke(main, words)
+    assert 1 == refused.exit_code
+    assert "unix:///run/no-such-engine.sock: No such file" in refused.output
+    assert state_dir.container_engines.exists()
+    left = CliRunner().invoke(main, [*words, "--force"])
+    assert 0 == left.exit_code
+    assert "Warning: containers are left" in left.output
+    assert not state_dir.container_engines.exists()
