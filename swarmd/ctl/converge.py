@@ -144,7 +144,8 @@ def _eligible(tasks: Sequence[api.Task], nodes: Sequence[api.Node]) -> int:
         if one.status.state == api.NodeStatus.State.READY
         and one.spec.availability == api.NodeSpec.Availability.ACTIVE
     }
-    return len({one.node_id for one in tasks if one.desired_state <= _State.RUNNING} & able)
+    wanted = {one.node_id for one in tasks if one.desired_state <= _State.COMPLETE}  # or to run
+    return len(wanted & able)
 
 
 def _monitor_seconds(service: api.Service) -> float:

@@ -21,6 +21,7 @@ from swarmd.ctl.output import show_json, show_table
 Row = Mapping[str, Any]
 Function = Callable[..., object]
 _TABLE: Final = "table"
+_COMPACT: Final = (",", ":")  # as Go writes JSON
 
 
 def list_format_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +69,10 @@ def show_list(
             [columns[name] for name in names], [[row[name] for name in names] for row in rows]
         )
     elif form == "json":
-        _say(json.dumps(_plain(row), ensure_ascii=False, sort_keys=True) for row in rows)
+        _say(
+            json.dumps(_data(row), ensure_ascii=False, sort_keys=True, separators=_COMPACT)
+            for row in rows
+        )
     elif form == "proto":
         show_json(found)
     elif form.startswith(_TABLE + " "):
@@ -99,7 +103,9 @@ def fill(template: str, values: Row, functions: Mapping[str, Function] | None = 
     try:
         return expand(text, Struct("object", values), {**_FUNCTIONS, **(functions or {})})
     except TemplateError as error:
-        raise click.BadParameter(str(error), param_hint="--format") from error
+        fault = str(error).removeprefix("template: expansion:")
+        known = ", ".join(values)
+        raise click.BadParameter(f"{fault} (fields: {known})", param_hint="--format") from error
 
 
 def _say(lines: Any) -> None:
@@ -108,12 +114,13 @@ def _say(lines: Any) -> None:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    """Without colour, and for JSON; methods are for templates alone."""
-    return {name: _text(value) for name, value in row.items()}
+    """Without colour."""
+    return {n: value.plain if isinstance(value, Text) else value for n, value in row.items()}
 
 
-def _text(value: Any) -> Any:
-    return value.plain if isinstance(value, Text) else value
+def _data(row: Row) -> dict[str, Any]:
+    """For JSON: methods are for templates alone."""
+    return {name: value for name, value in _plain(row).items() if not callable(value)}
 
 
 def _without_nothing(value: Any) -> Any:
@@ -128,7 +135,7 @@ def _without_nothing(value: Any) -> Any:
 def _json(value: object) -> str:
     if isinstance(value, Struct):
         value = dict(value.fields)
-    return json.dumps(_without_nothing(value), ensure_ascii=False, default=str)
+    return json.dumps(_without_nothing(value), ensure_ascii=False, default=str, separators=_COMPACT)
 
 
 def _join(parts: object, separator: str) -> str:

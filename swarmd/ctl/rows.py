@@ -30,6 +30,17 @@ NODE_TITLES: Final = {
     "Self": "SELF",
 }
 NODE_SHOWN: Final = ("ID", "Hostname", "Status", "Availability", "ManagerStatus", "EngineVersion")
+
+
+class _LabelTitle(str):
+    """The column of {{.Label "a"}} is headed a."""
+
+    __slots__ = ()
+
+    def __call__(self, name: str) -> str:
+        return name
+
+
 SECRET_TITLES: Final = {
     "ID": "ID",
     "Name": "NAME",
@@ -37,7 +48,7 @@ SECRET_TITLES: Final = {
     "UpdatedAt": "UPDATED",
     "Driver": "DRIVER",
     "Labels": "LABELS",
-    "Label": "LABEL",
+    "Label": _LabelTitle("LABEL"),
 }
 SECRET_SHOWN: Final = ("ID", "Name", "CreatedAt", "UpdatedAt")
 NETWORK_TITLES: Final = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE"}

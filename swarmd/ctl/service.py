@@ -133,5 +133,5 @@ async def remove(control: Control, names: tuple[str, ...]) -> None:
 @logs_options
 @with_control
 async def logs(control: Control, names: tuple[str, ...], **flags: Any) -> int:
-    """Show what the tasks of services print"""
-    return await show_logs(control, "service", names, **flags)
+    """Show what the tasks of services print, or those of these ids"""
+    return await show_logs(control, ["service", "task"], names, **flags)

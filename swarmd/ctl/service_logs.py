@@ -5,6 +5,7 @@ same; then one line says what is missing, and the exit status is not 0.
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import re
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
+from urllib.parse import quote
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -20,9 +22,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from swarmd import api
 from swarmd.ctl.connection import Control
 from swarmd.ctl.output import console
-from swarmd.ctl.resolve import Names, name_of, resolve
+from swarmd.ctl.resolve import Names, list_all, name_of, resolve, tasks_of
 from swarmd.ctl.values import duration
-from swarmd.errors import ExitStatus
+from swarmd.errors import ExitStatus, NotFoundError
 
 _COLOURS: Final = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow")
 _SHORT_ID: Final = 12
@@ -32,13 +34,15 @@ _STREAMS: Final = {"stdout": api.LogStream.LOG_STREAM_STDOUT, "stderr": _STDERR}
 _OPTIONS: Final = (
     click.option("-f", "--follow", is_flag=True, help="Follow log output"),
     click.option(
-        "--tail", default="all", show_default=True, help="Lines to show from each task's end"
+        "-n", "--tail", default="all", show_default=True, help="Lines to show from each task's end"
     ),
     click.option("--since", help="Only what came after a time (RFC 3339), or a duration ago: 10m"),
     click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written"),
     click.option("--raw", is_flag=True, help="Show the output as it is, with nothing in front"),
     click.option("--no-task-ids", is_flag=True, help="Do not show task ids in front of lines"),
     click.option("--no-trunc", is_flag=True, help="Show task ids whole"),
+    click.option("--no-resolve", is_flag=True, help="Do not map ids to names"),
+    click.option("--details", is_flag=True, help="Show what the log driver says of each line"),
     click.option(
         "--stream",
         "streams",
@@ -63,13 +67,17 @@ def logs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-async def show_logs(control: Control, kind: str, names: Sequence[str], **flags: Any) -> int:
-    """The logs of these services or tasks; the exit status."""
-    found = [await resolve(control, kind, name) for name in names]
-    selector = api.LogSelector(**{f"{kind}_ids": [one.id for one in found]})
+async def show_logs(
+    control: Control, kinds: Sequence[str], names: Sequence[str], **flags: Any
+) -> int:
+    """The logs of what is called that, of the first of these kinds that is; the exit status."""
+    found = [await _resolve(control, kinds, name) for name in names]
+    services = [one.id for one in found if isinstance(one, api.Service)]
+    tasks = [one for one in found if isinstance(one, api.Task)]
+    selector = api.LogSelector(service_ids=services, task_ids=[one.id for one in tasks])
     request = api.SubscribeLogsRequest(selector=selector, options=subscription_options(flags))
     if flags["follow"]:
-        await _name_absent(control, kind, found)
+        await _name_absent(control, services, tasks)
     printer = _printer(control, flags)
     try:
         async for reply in control.logs.SubscribeLogs(request):
@@ -83,6 +91,13 @@ async def show_logs(control: Control, kind: str, names: Sequence[str], **flags: 
     return 0
 
 
+async def _resolve(control: Control, kinds: Sequence[str], name: str) -> Any:
+    for kind in kinds[:-1]:
+        with contextlib.suppress(NotFoundError):
+            return await resolve(control, kind, name)
+    return await resolve(control, kinds[-1], name)
+
+
 def _printer(control: Control, flags: dict[str, Any]) -> "Printer | JsonPrinter":
     if flags["form"] == "json":
         return JsonPrinter()
@@ -92,6 +107,8 @@ def _printer(control: Control, flags: dict[str, Any]) -> "Printer | JsonPrinter"
         raw=flags["raw"],
         with_ids=not flags["no_task_ids"],
         whole_ids=flags["no_trunc"],
+        resolved=not (flags["no_resolve"] or control.settings.no_resolve),
+        details=flags["details"],
     )
     return Printer(prefixes)
 
@@ -136,14 +153,13 @@ def _since(text: str, now: float) -> Timestamp:
     return stamp
 
 
-async def _name_absent(control: Control, kind: str, found: Sequence[Any]) -> None:
+async def _name_absent(
+    control: Control, services: Sequence[str], tasks: Sequence[api.Task]
+) -> None:
     """A stream that is followed has no end that could name them: so they are named first."""
-    tasks = found
-    if kind == "service":
-        filters = api.ListTasksRequest.Filters(service_ids=[one.id for one in found])
-        tasks = (await control.api.ListTasks(api.ListTasksRequest(filters=filters))).tasks
+    tasks = [*tasks, *(await tasks_of(control, service_ids=services) if services else ())]
     wanted = {one.node_id for one in tasks if one.desired_state <= api.TaskState.RUNNING}
-    for node in (await control.api.ListNodes(api.ListNodesRequest())).nodes:
+    for node in await list_all(control, "node"):
         if node.id in wanted and node.status.state == api.NodeStatus.State.DOWN:
             click.echo(f"Warning: node {name_of(node)} ({node.id}) is down", err=True)
 
@@ -152,9 +168,19 @@ class Prefixes:
     """What stands in front of a task's lines; each task has a colour of its own on a terminal."""
 
     def __init__(
-        self, control: Control, *, timestamps: bool, raw: bool, with_ids: bool, whole_ids: bool
+        self,
+        control: Control,
+        *,
+        timestamps: bool,
+        raw: bool,
+        with_ids: bool,
+        whole_ids: bool,
+        resolved: bool = True,
+        details: bool = False,
     ) -> None:
         self._control = control
+        self._resolved = resolved
+        self._details = details
         self._names = Names(control)
         self._timestamps = timestamps
         self._raw = raw
@@ -168,7 +194,8 @@ class Prefixes:
     async def of(self, message: api.LogMessage) -> bytes:
         """All that stands in front of this message."""
         stamp = f"{message.timestamp.ToJsonString()} " if self._timestamps else ""
-        return (stamp + ("" if self._raw else await self._who(message.context))).encode()
+        who = "" if self._raw else await self._who(message.context)
+        return (stamp + who + (_attributes(message) if self._details else "")).encode()
 
     async def _who(self, context: api.LogContext) -> str:
         if context.task_id not in self._known:
@@ -181,20 +208,25 @@ class Prefixes:
 
     async def _text(self, context: api.LogContext) -> str:
         """As in web.1.f5l2k@host: service, slot, task and node; ids where there are no names."""
-        nodes = await self._names.of("node")
+        nodes = await self._names.of("node") if self._resolved else {}
         task = await self._task_name(context)
-        if self._with_ids and not self._control.settings.no_resolve:
+        if self._with_ids and self._resolved:
             task += f".{context.task_id[: self._id_length]}"
         return f"{task}@{nodes.get(context.node_id, context.node_id)}"
 
     async def _task_name(self, context: api.LogContext) -> str:
-        if self._control.settings.no_resolve:
+        if not self._resolved:
             return context.task_id
         filters = api.ListTasksRequest.Filters(id_prefixes=[context.task_id])
         reply = await self._control.api.ListTasks(api.ListTasksRequest(filters=filters))
         if reply.tasks:
             return name_of(reply.tasks[0])
         return context.service_id or "task"  # it was removed meanwhile
+
+
+def _attributes(message: api.LogMessage) -> str:
+    pairs = sorted(f"{quote(one.key)}={quote(one.value)}" for one in message.attrs)
+    return ",".join(pairs) + " " if pairs else ""
 
 
 class Printer:

@@ -192,4 +192,4 @@ async def remove(control: Control, names: tuple[str, ...]) -> None:
 @with_control
 async def logs(control: Control, names: tuple[str, ...], **flags: Any) -> int:
     """Show what tasks print"""
-    return await show_logs(control, "task", names, **flags)
+    return await show_logs(control, ["task"], names, **flags)
