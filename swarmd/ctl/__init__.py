@@ -25,6 +25,8 @@ The nouns:
 
     ca.py               the root CA, and its change
     cluster.py, node.py, task.py, secret.py, config.py, network.py, service.py
+    volume.py, volume_spec.py
+                        cluster volumes; flags into their spec, and how they are shown
     service_change.py   service create, update, scale, rollback
     service_flags.py    the flags of create and update, by topic
     service_spec.py     flags into a service's spec (pure)
@@ -36,5 +38,5 @@ The nouns:
                         stacks out of compose files, which compose reads
 
 Commands, flags and aliases are those of SwarmKit's program and of `docker service`, `docker node`,
-`docker secret` and `docker config`.
+`docker secret`, `docker config` and `docker volume`.
 """

@@ -17,6 +17,7 @@ from swarmd.ctl.node import node
 from swarmd.ctl.secret import config, secret
 from swarmd.ctl.service import service
 from swarmd.ctl.task import task
+from swarmd.ctl.volume import volume
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -56,5 +57,5 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "swarmctl", "_SWARMCTL_COMPLETE").source())
 
 
-for noun in (ca, cluster, config, network, node, secret, service, task):
+for noun in (ca, cluster, config, network, node, secret, service, task, volume):
     main.add_command(noun)

@@ -4,13 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from swarmd import api
+from swarmd.api.volumes import FAILURE
 from workers.manager.csi.plan import Act, State, Step
 
-FAILURE: Final = "swarmd.failure"
-"""The entry of a volume's indices that says why it could not be made, or deleted.
-
-A volume has no status of its own on the wire, and clients pass this on as it is.
-"""
 _DOING: Final = {
     Act.CREATE: "creating",
     Act.PUBLISH: "publishing",

@@ -1,0 +1,158 @@
+"""A service on a volume of cluster type: a real node, a real plugin, a real process."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarmd import api
+from tests.cluster import RealNode, wait
+from tests.csi_plugin import CsiPlugin
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root mounts a volume for a process"),
+]
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CsiPlugin]:
+    with CsiPlugin(tmp_path_factory.mktemp("csi")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def node(plugin: CsiPlugin) -> Iterator[RealNode]:
+    with RealNode(plugin.option) as found:
+        found.run()
+        yield found
+
+
+Availability = api.VolumeSpec.VolumeAvailability
+
+
+def columns(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def said(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.splitlines()
+
+
+def find(node: RealNode, name: str) -> api.Volume:
+    filters = {"names": [name]}
+    (found,) = node.call("ListVolumes", api.ListVolumesRequest(filters=filters)).volumes
+    return found
+
+
+def create(node: RealNode, name: str, **fields: Any) -> api.Volume:
+    spec = {"driver": {"name": "dirs"}, "access_mode": {"mount": {}}, **fields}
+    request = api.CreateVolumeRequest(spec=api.VolumeSpec(annotations={"name": name}, **spec))
+    return node.call("CreateVolume", request).volume
+
+
+def make(node: RealNode, name: str, availability: int) -> None:
+    """Give the volume that availability."""
+    found = find(node, name)
+    found.spec.availability = availability
+    request = api.UpdateVolumeRequest(
+        volume_id=found.id, volume_version=found.meta.version, spec=found.spec
+    )
+    node.call("UpdateVolume", request)
+
+
+def serve(node: RealNode, source: str, target: Path, script: str, **fields: Any) -> str:
+    """Tasks that run the script with the volume at their target."""
+    mount = {"type": api.Mount.Type.CLUSTER, "source": source, "target": str(target)}
+    command = ("sh", "-c", f"{script}; exec sleep 1000")
+    mounts = [{**mount, "readonly": fields.pop("readonly", False)}]
+    return node.create_service(*command, mounts=mounts, **fields)
+
+
+def test_a_volume_from_its_creation_to_its_end(
+    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("1234")
+    said(node.ctl("secret", "create", "password", str(tmp_path / "password")))
+    made = ("volume", "create", "--driver", "dirs", "--type", "mount", "--required-bytes", "10M")
+    assert ["data"] == said(node.ctl(*made, "--secret", "pass=password", "data"))
+    wait(lambda: plugin.attached("data") is not None, "its creation")
+    page = "\n".join(said(node.ctl("volume", "inspect", "data")))
+    assert "10.0 MiB" in page
+    target = tmp_path / "there"
+    mount = f"type=cluster,source=data,target={target}"
+    run = ("host", "sh", "-c", f"echo here > {target}/file; exec sleep 1000")
+    said(node.ctl("service", "create", "-d", "--name", "web", "--mount", mount, *run))
+    wait(plugin.file("data", "file").exists, "the file")
+    table = said(node.ctl("volume", "ls"))
+    assert ["data", "dirs", "active", "in use (1 node)"] == columns(table[1])
+    assert [] == list(target.iterdir())  # the task alone sees it
+    assert "volume is still in use" in node.ctl("volume", "rm", "data").stderr
+    said(node.ctl("service", "rm", "web"))
+    wait(lambda: [] == plugin.attached("data"), "its return")
+    assert [] == list((node.state_dir / "csi/dirs/published").iterdir())
+    assert [] == list((node.state_dir / "csi/volumes").iterdir())
+    wait(lambda: not find(node, "data").publish_status, "its status")
+    assert ["data"] == said(node.ctl("volume", "rm", "data"))
+    wait(lambda: plugin.attached("data") is None, "its deletion")
+    assert [] == said(node.ctl("volume", "ls", "-q"))
+
+
+def test_a_read_only_mount_cannot_be_written(node: RealNode, tmp_path: Path) -> None:
+    create(node, "ro")
+    target = tmp_path / "ro"
+    script = f"touch {target}/x 2>{tmp_path}/new; mv {tmp_path}/new {tmp_path}/said"
+    service = serve(node, "ro", target, script, readonly=True)
+    wait((tmp_path / "said").exists, "its words")
+    assert "Read-only file system" in (tmp_path / "said").read_text()
+    node.remove_service(service)
+
+
+def test_each_task_gets_a_volume_of_the_group_and_the_next_one_waits_and_says_so(
+    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+) -> None:
+    create(node, "one", group="pair"), create(node, "two", group="pair")
+    target = tmp_path / "g"
+    service = serve(node, "group:pair", target, f"touch {target}/file", replicas=3)
+    wait(lambda: all(plugin.file(x, "file").exists() for x in ("one", "two")), "one on each")
+    wanted = (
+        "no suitable node (cannot fulfill requested CSI volume mounts on 1 node"
+        " (none of the 2 volumes of group:pair: one is in use by another task, and is not shared))"
+    )
+    wait(lambda: wanted in [task.status.err for task in node.tasks(service)], "the reason")
+    create(node, "three", group="pair")
+    wait(plugin.file("three", "file").exists, "the third")
+    node.remove_service(service)
+
+
+def test_a_drained_volume_is_left_and_a_paused_one_is_not(
+    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+) -> None:
+    create(node, "moved")
+    service = serve(node, "moved", tmp_path / "m", f"touch {tmp_path}/m/file")
+    before = node.wait_running(service, 1)
+    make(node, "moved", Availability.PAUSE)
+    create(node, "later")
+    wait(lambda: plugin.attached("later") is not None, "something later")
+    assert before == node.running(service)
+    make(node, "moved", Availability.DRAIN)
+    wait(lambda: [] == plugin.attached("moved"), "its return")
+    rejected = "attached to volume which is being drained"
+    assert rejected in [task.status.err for task in node.tasks(service)]
+    make(node, "moved", Availability.ACTIVE)
+    node.wait_running(service, 1)
+    node.remove_service(service)
+
+
+def test_what_is_shown_as_json_has_dockers_names(node: RealNode) -> None:
+    create(node, "shown", AccessibilityRequirements={"requisite": [{"segments": {"zone": "a"}}]})
+    (found,) = json.loads(node.ctl("volume", "inspect", "--format", "json", "shown").stdout)
+    assert ("shown", "dirs", "global") == (found["Name"], found["Driver"], found["Scope"])
+    spec = found["ClusterVolume"]["Spec"]
+    assert {"Scope": "single", "Sharing": "none"}.items() <= spec["AccessMode"].items()
+    assert [{"Segments": {"zone": "a"}}] == spec["AccessibilityRequirements"]["Requisite"]
