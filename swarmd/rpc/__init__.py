@@ -2,9 +2,9 @@
 
     client ── TLS ──▶ router: a TLS port, TCP or the control socket
                         tls_session: handshake ('verify a certificate if given'), then plain bytes
-                        │  one private unix socket; each connection is known by its bound name
+                        │  private unix sockets; each connection is known by its bound name
                         ▼
-                      server: one grpc.aio server
+                      server: the port and the sockets; inner: the grpc.aio servers behind
                         handlers: one for each method of every service
                           authorize   may this caller call this method? by the option in the protos
                           open_calls  those of a node that is removed meanwhile end at once

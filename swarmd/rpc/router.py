@@ -1,4 +1,4 @@
-"""TLS ports in front of one plain server: each client's handshake, then its bytes, both ways.
+"""TLS ports in front of plain servers: each client's handshake, then its bytes, both ways.
 
 A connection to the server is bound to a name of its own first, which grpcio shows in `peer()`; by
 that name `find_peer` knows what the client proved, and where it really is. The server's socket lies
@@ -10,8 +10,10 @@ at once, each for `HANDSHAKE_SECONDS`; when all places are taken, the longest un
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -32,14 +34,14 @@ _PATIENCE_SECONDS: Final = 1.0  # a sound client needs far less, even when the l
 
 
 class Router:
-    """Runs any number of TLS ports onto the one server that listens at `server_path`.
+    """Runs any number of TLS ports onto the servers that listen at these paths, in turn.
 
     `remote` and `local` are the TLS contexts of new connections; replace them at any time.
     """
 
     def __init__(
         self,
-        server_path: Path,
+        server_paths: Sequence[Path],
         *,
         remote: ssl.SSLContext,
         local: ssl.SSLContext,
@@ -48,7 +50,7 @@ class Router:
     ) -> None:
         self.remote, self.local = remote, local
         self.door: Path | None = None  # of the etcd worker, where there is one
-        self._server_path = server_path
+        self._server_paths = itertools.cycle(server_paths)
         self._clock = clock
         self._random = random
         self._peers: dict[str, Peer] = {}
@@ -169,7 +171,7 @@ class Router:
         try:
             server.setblocking(False)
             server.bind("")  # the kernel chooses a name that nobody else has
-            server.connect(str(self._server_path))
+            server.connect(str(next(self._server_paths)))
         except BaseException:
             server.close()
             raise

@@ -1,4 +1,4 @@
-"""The manager's gRPC server: every service, behind a remote TLS port and the control socket.
+"""The manager's server: every service, behind a remote TLS port and the control socket.
 
 server = make_server([ControlServer(store), …], authorizer, certificates=…, …)
 server.listen_control(Path("/var/run/swarmd.sock"))
@@ -14,12 +14,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from grpc import aio
-
 from swarmd.clock import Clock
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.forward import Leader
 from swarmd.rpc.handlers import Handlers
+from swarmd.rpc.inner import InnerServers, socket_paths
 from swarmd.rpc.open_calls import OpenCalls
 from swarmd.rpc.router import Router
 from swarmd.rpc.sockets import bind_control, bind_remote, remove_control
@@ -30,8 +29,6 @@ from swarmd.state_dir import PRIVATE_DIR
 RECEIVE_LIMIT: Final = 4 << 20  # SwarmKit's managers take no larger message
 _SEND_LIMIT: Final = -1  # none: a client that can take more than 4 MiB may ask for it
 _MOST_WAITING_CALLS: Final = 10_000
-_SOCKET: Final = "rpc.sock"
-_OWNER_ONLY: Final = 0o177
 _OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.max_receive_message_length", RECEIVE_LIMIT),
     ("grpc.max_send_message_length", _SEND_LIMIT),
@@ -54,9 +51,9 @@ class Server:
     """Made by `make_server`; `run` owns what it holds and gives it back."""
 
     def __init__(
-        self, grpc_server: aio.Server, router: Router, open_calls: OpenCalls, directory: int
+        self, inner: InnerServers, router: Router, open_calls: OpenCalls, directory: int
     ) -> None:
-        self._grpc = grpc_server
+        self._inner = inner
         self.open_calls = open_calls
         self._router = router
         self._directory = directory
@@ -78,10 +75,14 @@ class Server:
         self._router.remote = remote_context(certificates)
         self._router.local = local_context(certificates)
 
+    async def hear(self) -> None:
+        """Return once every call that had come when this was asked is taken; or SwarmError."""
+        await self._inner.hear()
+
     async def run(self, grace_seconds: float = 0.5) -> None:
         """Serve until cancelled; then calls under way have that long to end."""
         try:
-            await self._grpc.start()
+            await self._inner.start()
             async with asyncio.TaskGroup() as group:
                 for listener, path in self._ports:
                     group.create_task(self._router.run(listener, local=path is not None))
@@ -96,7 +97,7 @@ class Server:
             else:
                 await asyncio.to_thread(remove_control, path, listener)
         self._ports.clear()
-        await self._grpc.stop(grace_seconds)
+        await self._inner.stop(grace_seconds)
         await self._router.close()
         os.close(self._directory)
 
@@ -119,24 +120,17 @@ def make_server(
     """
     directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    # By way of the descriptor, no directory is too long for a unix socket.
-    inner = Path(f"/proc/self/fd/{descriptor}") / _SOCKET
+    paths = socket_paths(descriptor)
     router = Router(
-        inner,
+        paths,
         remote=remote_context(certificates),
         local=local_context(certificates),
         clock=clock,
         random=random,
     )
-    server = aio.server(options=_OPTIONS)
     open_calls = OpenCalls(authorizer)
     handlers = Handlers(
         servicers, authorizer, open_calls, router.find_peer, closed=closed, leader=leader
     )
-    server.add_generic_rpc_handlers((handlers,))
-    mask = os.umask(_OWNER_ONLY)
-    try:
-        server.add_insecure_port(f"unix:{inner}")
-    finally:
-        os.umask(mask)
-    return Server(server, router, open_calls, descriptor)
+    inner = InnerServers(handlers, _OPTIONS, paths)
+    return Server(inner, router, open_calls, descriptor)

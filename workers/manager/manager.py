@@ -85,6 +85,7 @@ class Manager:
         services.status.address = address
         if listens_everywhere(self._config):
             services.dispatcher.reached_port = port
+        services.dispatcher.attention.hear = server.hear
         leadership = Leadership(
             self._lease,
             lambda: leader_components(
@@ -117,6 +118,7 @@ class Manager:
             group.create_task(leadership.run())
             group.create_task(autolock.run())
             group.create_task(own.run())
+            group.create_task(services.dispatcher.attention.run())
             group.create_task(Observability(self._config, self._store).run())
             log.info(
                 "manager serves",

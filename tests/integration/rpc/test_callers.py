@@ -183,7 +183,7 @@ async def test_a_stopped_server_leaves_its_port_and_socket_free(make, control):
 
 
 async def test_nobody_reaches_the_inner_socket_without_tls(server, directory):
-    inner = directory / "run" / "rpc.sock"
+    inner = directory / "run" / "rpc-0.sock"
     assert 0o600 == stat.S_IMODE(inner.stat().st_mode)
     assert 0o700 == stat.S_IMODE(inner.parent.stat().st_mode)
     async with aio.insecure_channel(f"unix:{inner}") as channel:

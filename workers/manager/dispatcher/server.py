@@ -12,8 +12,6 @@ from swarmd.clock import Clock
 from swarmd.errors import PermissionDeniedError, Status, SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import caller
-from swarmd.rpc.sockets import join_host_port
-from swarmd.security.identity import Caller
 from swarmd.store import (
     Created,
     Deleted,
@@ -32,6 +30,7 @@ from workers.manager.dispatcher.assignments import (
     is_news,
     publish_status,
 )
+from workers.manager.dispatcher.attention import Attention
 from workers.manager.dispatcher.heartbeats import (
     DEFAULT_PERIOD_SECONDS,
     GRACE_PERIODS,
@@ -39,13 +38,15 @@ from workers.manager.dispatcher.heartbeats import (
     Deadlines,
     jittered,
 )
+from workers.manager.dispatcher.messages import difference, session_message, told
 from workers.manager.dispatcher.orphans import Orphans
 from workers.manager.dispatcher.sessions import Feed, Feeds, NodeNotFoundError, Sessions
 from workers.manager.dispatcher.status_updates import NodeReport, StatusUpdates
+from workers.manager.dispatcher.turns import Turns
 
 _BATCH_CHANGES: Final = 100
 _BATCH_SECONDS: Final = 0.1
-_MANAGER_WEIGHT: Final = 10  # what agents start from; they learn the rest by themselves
+_EVENTS_A_TURN: Final = 500
 _UNKNOWN_MESSAGE: Final = 'Node moved to "unknown" state due to leadership change in cluster'
 _State = api.NodeStatus.State
 
@@ -70,7 +71,10 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         self._clock = clock
         self._random = random
         self._sessions = Sessions(clock, random)
-        self._heartbeats = Deadlines(clock)
+        self.attention = Attention(clock)
+        """Its `run` is not ours: whoever serves real agents runs it beside, and lets it hear."""
+        self._heartbeats = Deadlines(clock, self.attention)
+        self._turns = Turns()
         self._orphans = Orphans(store, clock)
         self._updates = StatusUpdates(store, clock, random, node_id)
         self._session_feeds = Feeds()
@@ -110,16 +114,23 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         session_id = await self._register(node_id, request, _host(caller(context).remote_addr))
         with self._session_feeds.open(node_id) as feed:
             while True:
-                self._check(node_id, session_id)
-                feed.take(_BATCH_CHANGES)
-                yield self._session_message(caller(context), session_id)
+                async with self._turns:
+                    self._check(node_id, session_id)
+                    feed.take(_BATCH_CHANGES)
+                    message = session_message(
+                        self._store.view(),
+                        caller(context),
+                        session_id,
+                        self._node_id,
+                        self.reached_port,
+                    )
+                yield message
                 await feed.wait()
 
     async def Heartbeat(self, request: api.HeartbeatRequest, context: Any) -> api.HeartbeatResponse:
         """The node lives; it is to say so again within the period."""
         node_id = caller(context).node_id
-        self._check(node_id, request.session_id)
-        period = self._beat(node_id)
+        period = self._hear(node_id, request.session_id)
         return api.HeartbeatResponse(period=times.duration(period))
 
     async def Assignments(
@@ -127,21 +138,23 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     ) -> AsyncIterator[api.AssignmentsMessage]:
         """What the node should know, as a full set and then as a chain of differences."""
         node_id = caller(context).node_id
-        self._check(node_id, request.session_id)
+        self._hear(node_id, request.session_id)
         known = AssignmentSet(node_id)
         sent_at = self._clock.monotonic()
         with self._task_feeds.open(node_id) as feed:
-            view = self._store.view()
-            changes = known.update(view, _ids(view, node_id))
+            async with self._turns:
+                view = self._store.view()
+                changes = known.update(view, _ids(view, node_id))
             yield api.AssignmentsMessage(results_in="1", changes=changes)
             sequence = 1
             async for ids in self._changes(feed, node_id, request.session_id, sent_at):
-                view = self._store.view()
-                everything = {*known.ids, *_ids(view, node_id)} if feed.lost else ()
-                feed.lost = False
-                changes = known.update(view, everything or ids)
+                async with self._turns:
+                    view = self._store.view()
+                    everything = {*known.ids, *_ids(view, node_id)} if feed.lost else ()
+                    feed.lost = False
+                    changes = known.update(view, everything or ids)
                 if changes:
-                    yield _difference(changes, sequence)
+                    yield difference(changes, sequence)
                     sequence += 1
 
     async def Tasks(
@@ -149,7 +162,7 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     ) -> AsyncIterator[api.TasksMessage]:
         """All tasks of the node, anew at each change; agents that know Assignments do not ask."""
         node_id = caller(context).node_id
-        self._check(node_id, request.session_id)
+        self._hear(node_id, request.session_id)
         sent_at = self._clock.monotonic()
         with self._task_feeds.open(node_id) as feed:
             yield self._tasks_message(node_id)
@@ -162,7 +175,7 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     ) -> api.UpdateTaskStatusResponse:
         """What became of the node's tasks; one task that is not its own refuses all."""
         node_id = caller(context).node_id
-        self._check(node_id, request.session_id)
+        self._hear(node_id, request.session_id)
         tasks = self._store.view().tasks
         known = []
         for update in request.updates:
@@ -181,7 +194,7 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     ) -> api.UpdateVolumeStatusResponse:
         """Which volumes the node no longer uses."""
         node_id = caller(context).node_id
-        self._check(node_id, request.session_id)
+        self._hear(node_id, request.session_id)
         for update in request.updates:
             if update.unpublished:
                 self._updates.report_unpublished(update.id, node_id)
@@ -218,6 +231,11 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
         self._check_running()
         self._sessions.check(node_id, session_id)
 
+    def _hear(self, node_id: str, session_id: str) -> float:
+        """Any call of a session is a sign of life; gives the node's period."""
+        self._check(node_id, session_id)
+        return self._beat(node_id)
+
     def _beat(self, node_id: str, grace_periods: int = GRACE_PERIODS) -> float:
         period = jittered(self._period_seconds(), self._random)
         self._heartbeats.set(node_id, period * grace_periods)
@@ -230,25 +248,6 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
 
     def _cluster(self) -> api.Cluster:
         return next(iter(self._store.view().clusters.find()), api.Cluster())
-
-    def _session_message(self, agent: Caller, session_id: str) -> api.SessionMessage:
-        cluster = self._cluster()
-        return api.SessionMessage(
-            session_id=session_id,
-            node=self._store.view().nodes.get(agent.node_id),
-            managers=self._managers(agent),
-            network_bootstrap_keys=cluster.network_bootstrap_keys,
-            RootCA=cluster.root_ca.ca_cert,
-        )
-
-    def _managers(self, agent: Caller) -> list[api.WeightedPeer]:
-        """The managers that this agent may turn to."""
-        found = self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))
-        addresses = {node.id: node.manager_status.addr for node in found}
-        if self.reached_port and agent.reached_host and self._node_id in addresses:
-            addresses[self._node_id] = join_host_port(agent.reached_host, self.reached_port)
-        peers = [api.Peer(node_id=node_id, addr=addr) for node_id, addr in addresses.items()]
-        return [api.WeightedPeer(peer=peer, weight=_MANAGER_WEIGHT) for peer in peers if peer.addr]
 
     def _tasks_message(self, node_id: str) -> api.TasksMessage:
         tasks = self._store.view().tasks.find(by.node(node_id))
@@ -325,8 +324,11 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
     async def _watch(self, watcher: Watcher) -> None:
         while True:
             try:
-                for event in await watcher.next():
-                    self._observe(event)
+                events = await watcher.next()
+                for start in range(0, len(events), _EVENTS_A_TURN):
+                    for event in events[start : start + _EVENTS_A_TURN]:
+                        self._observe(event)
+                    await asyncio.sleep(0)
             except WatchOverflowError:
                 log.warning("dispatcher fell behind, every stream reads the store anew")
                 self._wake_all(lost=True)
@@ -345,7 +347,7 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
                 if node.manager_status != old.manager_status:
                     self._session_feeds.wake_all()
             case Updated(api.Cluster() as cluster, old):
-                if _told(cluster) != _told(old):
+                if told(cluster) != told(old):
                     self._session_feeds.wake_all()
             case _:
                 self._observe_volume(event)
@@ -362,25 +364,11 @@ class Dispatcher(dispatcher_pb2_grpc.DispatcherServicer):
                 pass
 
 
-def _told(cluster: api.Cluster) -> tuple[bytes, list[api.EncryptionKey]]:
-    """The part of the cluster that sessions tell."""
-    return cluster.root_ca.ca_cert, list(cluster.network_bootstrap_keys)
-
-
 def _ids(view: ReadTx, node_id: str) -> list[str]:
     """Of the node's tasks and volumes; volumes are few, and not indexed by node."""
     tasks = [task.id for task in view.tasks.find(by.node(node_id))]
     volumes = view.volumes.find()
     return tasks + [one.id for one in volumes if publish_status(one, node_id) is not None]
-
-
-def _difference(changes: list[api.AssignmentChange], sequence: int) -> api.AssignmentsMessage:
-    return api.AssignmentsMessage(
-        type=api.AssignmentsMessage.Type.INCREMENTAL,
-        applies_to=str(sequence),
-        results_in=str(sequence + 1),
-        changes=changes,
-    )
 
 
 def _host(remote_addr: str) -> str:

@@ -56,6 +56,11 @@ class Agent:
         request = api.AssignmentsRequest(session_id=self.session_id)
         return self.dispatcher.Assignments(request, self.context)
 
+    def streams(self, call: str) -> Any:
+        """Assignments, or Tasks as old agents ask for them."""
+        request = {"Assignments": api.AssignmentsRequest, "Tasks": api.TasksRequest}[call]
+        return getattr(self.dispatcher, call)(request(session_id=self.session_id), self.context)
+
     async def report(self, *updates: tuple[api.Task, int]) -> None:
         request = api.UpdateTaskStatusRequest(session_id=self.session_id)
         for task, state in updates:
