@@ -16,6 +16,7 @@ from swarmd.ctl.network import network
 from swarmd.ctl.node import node
 from swarmd.ctl.secret import config, secret
 from swarmd.ctl.service import service
+from swarmd.ctl.stack import stack
 from swarmd.ctl.task import task
 from swarmd.ctl.volume import volume
 
@@ -57,5 +58,5 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "swarmctl", "_SWARMCTL_COMPLETE").source())
 
 
-for noun in (ca, cluster, config, network, node, secret, service, task, volume):
+for noun in (ca, cluster, config, network, node, secret, service, stack, task, volume):
     main.add_command(noun)

@@ -21,7 +21,7 @@ from swarmd.ctl.service_page import page
 from swarmd.ctl.task import show_tasks
 from swarmd.errors import SwarmError
 
-_FILTERS = {
+FILTERS = {
     **BY_ANNOTATIONS,
     "mode": one_of("replicated", "global", "replicated-job", "global-job")(
         lambda one: str(one.spec.WhichOneof("mode")).replace("_", "-")
@@ -44,13 +44,13 @@ for command in (create, update, scale, rollback):
     swarmctl service ls --format '{{.Name}}: {{.Replicas}}'
     """
 )
-@filter_option(_FILTERS)
+@filter_option(FILTERS)
 @quiet_option
 @list_format_option
 @with_control
 async def ls(control: Control, filters: tuple[str, ...], quiet: bool, form: str) -> None:
     """List services"""
-    found = filtered(await list_all(control, "service"), filters, _FILTERS)
+    found = filtered(await list_all(control, "service"), filters, FILTERS)
     await show_services(control, found, form=form, quiet=quiet)
 
 

@@ -77,6 +77,6 @@ def _notices(stack: str, project: Project) -> Iterator[str]:
     ]
     if published:
         yield (
-            f"there is no ingress network: ports of {', '.join(published)} are published on the "
-            "nodes that run a task (mode: host), and on no others"
+            f"there is no routing mesh: ports of {', '.join(published)} are published on the nodes "
+            "that run a task (mode: host), and on no others"
         )

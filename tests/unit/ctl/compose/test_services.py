@@ -313,7 +313,7 @@ def test_what_is_not_honoured_is_named():
             "engine's default network, host processes on the host's"
         ),
         (
-            "there is no ingress network: ports of web are published on the nodes that run a task "
+            "there is no routing mesh: ports of web are published on the nodes that run a task "
             "(mode: host), and on no others"
         ),
     ) == found.notices
