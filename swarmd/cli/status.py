@@ -7,6 +7,7 @@ supervisord for the tasks, the control API for leadership. Any of them may be do
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd import api
+from swarmd.api import breakers
 from swarmd.api.protos.control_pb2_grpc import ControlStub
+from swarmd.api.protos.governor_pb2 import ListBreakersRequest
+from swarmd.api.protos.governor_pb2_grpc import GovernorStub
 from swarmd.cli import supervisord as sv
 from swarmd.cli.node_report import NodeReport
 from swarmd.cli.options import CONFIG_OPTION, STATE_DIR_OPTION
@@ -28,6 +32,7 @@ from swarmd.rpc.channel import dial_control
 from swarmd.state_dir import StateDir, supervisord_socket
 
 _API_SECONDS: Final = 2.0
+_MOST_HELD: Final = 10
 _CPU_SECONDS: Final = 0.1
 _WATCH_SECONDS: Final = 1.0
 _PIPE_WIDTH: Final = 10_000
@@ -172,20 +177,33 @@ def _leadership(facts: dict[str, Any]) -> dict[str, Any]:
     if not path or facts.get("role") != "manager":
         return {}
     try:
-        node = asyncio.run(_own_node(Path(path), facts.get("node_id", "")))
+        node, held = asyncio.run(_own_node(Path(path), facts.get("node_id", "")))
     except (SwarmError, grpc.RpcError, TimeoutError) as error:
         return {"leader": None, "manager": f"does not answer: {error}"}
     return {
         "hostname": node.description.hostname,
         "leader": node.manager_status.leader,
         "availability": api.NodeSpec.Availability.Name(node.spec.availability).lower(),
+        "held": held,
     }
 
 
-async def _own_node(path: Path, node_id: str) -> api.Node:
+async def _own_node(path: Path, node_id: str) -> tuple[api.Node, list[str]]:
+    """The node as its manager knows it; and the services of the cluster that are held."""
     async with asyncio.timeout(_API_SECONDS), await dial_control(path) as channel:
-        reply = await ControlStub(channel).GetNode(api.GetNodeRequest(node_id=node_id))
-        return reply.node
+        control: Any = ControlStub(channel)
+        node = (await control.GetNode(api.GetNodeRequest(node_id=node_id))).node
+        return node, [line async for line in _held(channel, control)]
+
+
+async def _held(channel: grpc.aio.Channel, control: Any) -> AsyncIterator[str]:
+    governor: Any = GovernorStub(channel)
+    reply = await governor.ListBreakers(ListBreakersRequest())
+    for one in reply.breakers[:_MOST_HELD]:
+        service = (await control.GetService(api.GetServiceRequest(service_id=one.id))).service
+        yield f"{service.spec.annotations.name} is {breakers.sentence(one, time.time())}"
+    if len(reply.breakers) > _MOST_HELD:
+        yield f"and {len(reply.breakers) - _MOST_HELD} more services"
 
 
 def _watch(place: StateDir) -> None:
@@ -221,6 +239,7 @@ def _page(facts: dict[str, Any]) -> Group:
         "node": " ".join(filter(None, (node["id"], node.get("hostname", "")))),
         "role": ", ".join(filter(None, (role, node.get("availability", "")))),
         "manager": node.get("manager", ""),
+        "held": "\n".join(node.get("held", ())),
         "control": facts["control_api"],
         "state dir": facts["state_dir"],
     }

@@ -17,6 +17,9 @@ What is shown:
                         objects in the shape of Docker's API, for templates and JSON (pure)
     ps.py               tasks as `docker service ps` shows them
     service_page.py     a service as `inspect` shows it (pure)
+    explain.py, explain_page.py
+                        why a task, a service or a node is as it is
+    held.py             services that a breaker holds, and service resume
     service_logs.py     what tasks print, for service logs and task logs
     judge.py            how far a service is from what it was asked to be (pure)
     converge.py         wait until services are as they were asked for, and show how far they are

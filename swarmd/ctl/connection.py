@@ -18,6 +18,9 @@ from grpc import aio
 
 from swarmd.api.protos.ca_pb2_grpc import CAStub
 from swarmd.api.protos.control_pb2_grpc import ControlStub
+from swarmd.api.protos.explain_pb2_grpc import ExplainStub
+from swarmd.api.protos.governor_pb2_grpc import GovernorStub
+from swarmd.api.protos.journal_pb2_grpc import JournalStub
 from swarmd.api.protos.logbroker_pb2_grpc import LogsStub
 from swarmd.api.protos.pages_pb2_grpc import PagesStub
 from swarmd.api.protos.watch_pb2_grpc import WatchStub
@@ -61,6 +64,9 @@ class Control:
         self.api: Any = _Timed(ControlStub(channel))
         self.pages: Any = _Timed(PagesStub(channel))
         self.ca: Any = _Timed(CAStub(channel))
+        self.explain: Any = _Timed(ExplainStub(channel))
+        self.governor: Any = _Timed(GovernorStub(channel))
+        self.journal: Any = _Timed(JournalStub(channel))
         self.watch: Any = WatchStub(channel)
         self.logs: Any = LogsStub(channel)
 

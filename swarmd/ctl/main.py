@@ -12,6 +12,7 @@ from swarmd.ctl.aliases import AliasedGroup
 from swarmd.ctl.ca import ca
 from swarmd.ctl.cluster import cluster
 from swarmd.ctl.connection import Settings
+from swarmd.ctl.explain import explain
 from swarmd.ctl.network import network
 from swarmd.ctl.node import node
 from swarmd.ctl.secret import config, secret
@@ -58,5 +59,5 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "swarmctl", "_SWARMCTL_COMPLETE").source())
 
 
-for noun in (ca, cluster, config, network, node, secret, service, stack, task, volume):
+for noun in (ca, cluster, config, explain, network, node, secret, service, stack, task, volume):
     main.add_command(noun)

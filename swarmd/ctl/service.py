@@ -11,6 +11,7 @@ from swarmd.ctl.complete import arguments
 from swarmd.ctl.connection import Control, with_control
 from swarmd.ctl.filtering import BY_ANNOTATIONS, filter_option, filtered, one_of
 from swarmd.ctl.formats import inspect_format_option, list_format_option, show_list, show_objects
+from swarmd.ctl.held import held_of, resume, tell_held
 from swarmd.ctl.output import quiet_option, show_page
 from swarmd.ctl.ps import ps_options, show_ps
 from swarmd.ctl.resolve import list_all, resolve, tasks_of
@@ -34,7 +35,7 @@ def service() -> None:
     """Service management"""
 
 
-for command in (create, update, scale, rollback):
+for command in (create, update, scale, rollback, resume):
     service.add_command(command)
 
 
@@ -62,6 +63,8 @@ async def show_services(
     running = {} if quiet else await _running(control, [one.id for one in found])
     rows = [service_fields(one, running.get(one.id)) for one in found]
     show_list(form, SERVICE_TITLES, rows, found=found, quiet=quiet)
+    if form == "table" and not quiet:
+        await tell_held(control, found)
 
 
 async def _running(control: Control, service_ids: list[str]) -> dict[str, Any]:
@@ -91,8 +94,11 @@ async def inspect(
         show_objects(form, [docker_objects.service(one) for one in found], found)
         return
     running = await _running(control, [one.id for one in found])
+    held = await held_of(control, [one.id for one in found])
     for one in found:
-        show_page(page(one, running.get(one.id)))
+        show_page(
+            {**page(one, running.get(one.id)), "Held": held.get(one.id, "").removeprefix("held: ")}
+        )
         tasks = await tasks_of(control, service_ids=[one.id])
         if tasks:
             click.echo()
@@ -105,15 +111,18 @@ async def inspect(
 @with_control
 async def ps(control: Control, names: tuple[str, ...], **flags: Any) -> int:
     """List the tasks of services, and those before them in their slots"""
-    ids, wrong = [], 0
+    found, wrong = [], 0
     for name in names:
         try:
-            ids.append((await resolve(control, "service", name)).id)
+            found.append(await resolve(control, "service", name))
         except SwarmError as error:
             click.echo(f"Error: {error}", err=True)
             wrong = 1
-    if ids:
-        await show_ps(control, await tasks_of(control, service_ids=ids), **flags)
+    if found:
+        there = await tasks_of(control, service_ids=[one.id for one in found])
+        await show_ps(control, there, **flags)
+        if not flags["quiet"]:
+            await tell_held(control, found)
     return wrong
 
 
