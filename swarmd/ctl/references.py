@@ -1,13 +1,11 @@
 """What a service's spec names that lies elsewhere: secrets, configs, networks, registry logins."""
 
-import base64
-import json
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 import click
+from docker import auth
+from docker.errors import DockerException
 
 from swarmd import api
 from swarmd.api import images
@@ -18,7 +16,6 @@ from swarmd.ctl.values import flat, is_long, long_form
 _READ_BY_ALL: Final = 0o444
 _FILE_FIELDS: Final = ("source", "src", "target", "uid", "gid", "mode")
 _NETWORK_FIELDS: Final = ("name", "alias", "driver-opt")
-_HUB: Final = "https://index.docker.io/v1/"
 Reference = tuple[str, api.FileTarget]
 
 
@@ -124,21 +121,21 @@ def _attachment(text: str) -> api.NetworkAttachmentConfig:
 
 
 def registry_auth(image: str) -> str:
-    """The login of the image's registry, out of Docker's own configuration, as engines want it.
+    """The login of the image's registry, as engines want it; raises ClickException without one."""
+    found = registry_login(image)
+    if not found:
+        raise click.ClickException(f"--with-registry-auth: no login for {image}: log in first")
+    return found
 
-    Raises ClickException where a helper program keeps it, or there is none.
+
+def registry_login(image: str) -> str:
+    """What Docker's own configuration has for the image's registry, helpers asked; "" for nothing.
+
+    Blocks; raises ClickException where it cannot be read.
     """
-    host = image.partition("/")[0]
-    server = host if "/" in image and ("." in host or ":" in host) else _HUB
-    path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"--with-registry-auth: {path}: {error}") from error
-    login = config.get("auths", {}).get(server, {}).get("auth")
-    if not login:
-        why = "a credential helper keeps it" if config.get("credsStore") else "log in first"
-        raise click.ClickException(f"--with-registry-auth: {path} has no login of {server}: {why}")
-    user, _, password = base64.b64decode(login).decode().partition(":")
-    facts = {"username": user, "password": password, "serveraddress": server}
-    return base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
+        registry, _ = auth.resolve_repository_name(image)
+        found = auth.load_config().resolve_authconfig(registry)
+    except DockerException as error:
+        raise click.ClickException(f"--with-registry-auth: {image}: {error}") from error
+    return auth.encode_header(found).decode() if found else ""

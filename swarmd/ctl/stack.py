@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from swarmd import api
+from swarmd.api import images
 from swarmd.ctl.aliases import AliasedGroup
 from swarmd.ctl.compose.objects import NAMESPACE
 from swarmd.ctl.compose.project import Project, Surroundings, load, read_file
@@ -23,10 +24,11 @@ from swarmd.ctl.filtering import filter_option, filtered
 from swarmd.ctl.formats import list_format_option, show_list
 from swarmd.ctl.output import quiet_option
 from swarmd.ctl.ps import ps_options, show_ps
+from swarmd.ctl.references import registry_login
 from swarmd.ctl.resolve import list_labelled, tasks_of
 from swarmd.ctl.rows import natural
 from swarmd.ctl.service import FILTERS, show_services
-from swarmd.ctl.stack_deploy import KINDS, deploy, find, registry_credentials, remove
+from swarmd.ctl.stack_deploy import KINDS, deploy, find, remove
 from swarmd.ctl.values import Strings, flat
 from swarmd.errors import SwarmError
 
@@ -111,8 +113,9 @@ async def deploy_command(
         click.echo(f"warning: {notice}", err=True)
     credentials: dict[str, str] = {}
     if with_registry_auth:
-        used = [spec.task.container.image for spec in wanted.services.values()]
-        credentials = await asyncio.to_thread(registry_credentials, used)
+        used = {spec.task.container.image for spec in wanted.services.values()}
+        for image in filter(lambda one: not images.is_host(one), used):
+            credentials[image] = await asyncio.to_thread(registry_login, image)
     say = (lambda _: None) if quiet else click.echo
     services = await deploy(control, wanted, prune=prune, credentials=credentials, say=say)
     return 0 if detach else await converge_all(control, services, most_seconds, quiet=quiet)

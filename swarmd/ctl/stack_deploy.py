@@ -8,12 +8,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from docker import auth
-from docker.errors import DockerException
 from grpc import aio
 
 from swarmd import api
-from swarmd.api import images
 from swarmd.ctl.compose.objects import NAMESPACE
 from swarmd.ctl.compose.stack import Stack
 from swarmd.ctl.connection import Control
@@ -199,19 +196,3 @@ def named(verb: str, kind: str, name: str) -> Iterator[None]:
         if said.status is Status.INVALID_ARGUMENT:
             raise InvalidArgumentError(sentence) from error
         raise SwarmError(sentence) from error
-
-
-def registry_credentials(names: list[str]) -> dict[str, str]:
-    """What this user's docker config has for each image's registry; raises SwarmError. Blocks."""
-    found = {}
-    for image in names:
-        if images.is_host(image):
-            continue
-        try:
-            registry, _ = auth.resolve_repository_name(image)
-            known = auth.load_config().resolve_authconfig(registry)
-        except DockerException as error:
-            raise SwarmError(f"cannot use the docker config for {image}: {error}") from error
-        if known:
-            found[image] = auth.encode_header(known).decode()
-    return found
