@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from typing import Final
 
 from swarmd import logs
 from swarmd.config import NodeConfig
@@ -12,6 +13,7 @@ from swarmd.node.notify import notify
 from swarmd.node.signals import Wish, Wishes, listen_for_signals, watch_supervisord
 
 log = logs.get_logger(__name__)
+PATIENCE_SECONDS: Final = 60.0  # below the TimeoutStartSec of deploy/swarmd.service
 
 
 async def run_node(
@@ -71,7 +73,16 @@ def _reload(node: Node, reload: Callable[[], NodeConfig]) -> None:
 
 
 async def _notify_ready(node: Node) -> None:
-    await node.ready.wait()
+    """systemd ends, tasks and all, what is not ready in time: a node that waits is started, too.
+
+    It may wait for its unlock key, or for a manager that is down.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await node.ready.wait()
+    except TimeoutError:
+        notify(READY="1", STATUS="not ready yet: `swarmd status` says why")
+        await node.ready.wait()
     notify(READY="1", STATUS="ready")
 
 
