@@ -96,6 +96,24 @@ def test_a_worker_starts_again_without_a_token_and_adopts_its_tasks(manager, wor
     wait(lambda: not worker.task_processes(), "the end of its tasks")
 
 
+def test_a_manager_that_moved_is_found_by_the_address_that_the_worker_is_told(worker):
+    with RealNode("--hostname=manager") as manager:
+        process = manager.run()
+        join(worker, manager)
+        node_id, left = worker.report["node_id"], manager.remote
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        manager.remote = f"127.0.0.1:{free_port()}"
+        manager.run()
+        os.kill(worker.pid, signal.SIGTERM)
+        wait(lambda: not worker.is_locked(), "stopped")
+        join(worker, manager)
+        assert (node_id, READY) == (worker.report["node_id"], node_of(manager, worker).status.state)
+        remembered = worker.state_dir / "state.json"
+        wait(lambda: manager.remote in remembered.read_text(), "the new address")
+        assert left not in remembered.read_text()
+
+
 def test_a_killed_worker_process_gets_back_into_the_cluster(manager, worker):
     join(worker, manager)
     agent = worker.worker_pid("agent")
