@@ -258,7 +258,11 @@ _NETWORK: Final = Fields(
     },
     nullable=True,
 )
-_KEPT: Final = Fields({"name": Text(), "external": _EXTERNAL, **_DRIVER}, nullable=True)
+_KEPT: Final = Fields(
+    {"name": Text(), "external": _EXTERNAL, **_DRIVER},
+    ignored=frozenset({"x-cluster-spec"}),
+    nullable=True,
+)
 _CONFIG: Final = Fields(
     {
         "name": Text(),

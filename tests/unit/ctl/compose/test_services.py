@@ -320,8 +320,10 @@ def test_what_is_not_honoured_is_named():
 
 
 def test_keys_of_the_users_own_mean_nothing():
-    found = stack("x-a: [1]\nservices: {web: {image: host, x-b: {c: d}}}\nvolumes: {v: {x-c: 1}}")
-    assert () == found.notices
+    text = "x-a: [1]\nservices: {web: {image: host, x-b: {c: d}}}\nvolumes: {v: {x-c: 1}}"
+    assert () == stack(text).notices
+    cluster = stack(text.replace("x-c: 1", "x-cluster-spec: {}"))  # Docker's, for volumes to come
+    assert ("ignoring unsupported option x-cluster-spec (v)",) == cluster.notices
 
 
 def test_env_files_come_before_the_environment_and_the_callers_values_fill_in():
