@@ -56,7 +56,8 @@ def _short(text: str, kind: str) -> Reference:
     name, separator, target = (part.strip() for part in text.partition(":"))
     if not name or (separator and not target):
         raise click.BadParameter(f"{text!r} is not name[:target]", param_hint=f"--{kind}")
-    return name, api.FileTarget(name=target or name, mode=_READ_BY_ALL)
+    # Without a user's number, Docker Engine cannot read it.
+    return name, api.FileTarget(name=target or name, uid="0", gid="0", mode=_READ_BY_ALL)
 
 
 def _long(text: str, kind: str) -> Reference:
