@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from swarmd import api
@@ -41,7 +42,8 @@ class RootCA:
     def create(cls, now: float) -> Self:
         """A fresh root. Its key comes from the system's randomness, whatever the caller's is."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CA)])
+        # Names are compared by their bytes, and Go's programs, CFSSL among them, write this string.
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CA, _ASN1Type.PrintableString)])
         end = _years_after(_time(now), ROOT_YEARS)
         builder = _builder(name, name, key.public_key(), _time(now - BACKDATE_SECONDS), end)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
@@ -186,9 +188,13 @@ def check_intermediate(pem: bytes, present_pem: bytes, following_pem: bytes) -> 
             "the external CA did not certify the next root as a CA: its profile CA needs"
             ' "ca_constraint": {"is_ca": true}'
         )
-    same_key = made[0].public_key() == following.public_key()
-    if not same_key or made[0].subject != following.subject:
+    if made[0].public_key() != following.public_key() or made[0].subject != following.subject:
         raise BadCertificateError("the external CA certified another root than the next one")
+    if made[0].subject.public_bytes() != following.subject.public_bytes():
+        raise BadCertificateError(
+            "the external CA writes the next root's name with other bytes, so that nobody would"
+            " take them for the same: the name has to be of PrintableStrings"
+        )
 
 
 def normalized(pem: bytes) -> bytes:

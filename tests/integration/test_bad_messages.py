@@ -13,9 +13,12 @@ from grpc import aio
 from swarmd import api
 from swarmd.api.protos.dispatcher_pb2_grpc import DispatcherStub
 from swarmd.api.protos.watch_pb2_grpc import WatchStub
+from swarmd.clock import SystemClock
+from swarmd.errors import FailedPreconditionError
 from swarmd.rpc.server import RECEIVE_LIMIT
 from swarmd.security.identity import MANAGER
 from tests.fakes.open_manager import OpenManager, open_manager
+from workers.agent.session import Session
 
 NOT_UTF8 = b"\xff\xfe"
 SERVICE = "/docker.swarmkit.v1."
@@ -140,3 +143,24 @@ async def drained(call: Any) -> tuple[int, grpc.StatusCode]:
     except aio.AioRpcError as error:
         return read, error.code()
     return read, await call.code()
+
+
+async def test_a_manager_that_sends_no_utf8_ends_its_session_and_not_the_agent():
+    bad = spoilt(api.SessionMessage(session_id="??"), "??")
+
+    async def session(request: Any, context: Any) -> None:
+        await context.write(bad)
+
+    handler = grpc.unary_stream_rpc_method_handler(session)
+    server = aio.server()
+    handlers = {"Session": handler}
+    service = grpc.method_handlers_generic_handler("docker.swarmkit.v1.Dispatcher", handlers)
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(FailedPreconditionError, match="no UTF-8"):
+                await Session(channel, SystemClock()).register(api.NodeDescription(), "")
+    finally:
+        await server.stop(None)

@@ -82,6 +82,8 @@ class LogPublisher:
             async with asyncio.TaskGroup() as group:
                 try:
                     async for message in call:
+                        if message is None:  # grpcio's word for what it could not read
+                            break
                         self._backoff.reset()
                         self._take(message, running, group)
                 finally:

@@ -17,7 +17,7 @@ from swarmd import api
 from swarmd.api import times
 from swarmd.api.protos.dispatcher_pb2_grpc import DispatcherStub
 from swarmd.clock import Clock
-from swarmd.errors import SwarmError, UnavailableError
+from swarmd.errors import FailedPreconditionError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.errors import from_rpc_error
 from workers.agent.assignments import continues
@@ -136,6 +136,11 @@ async def _read(call: AsyncIterable[_T]) -> AsyncIterator[_T]:
     """The messages of a stream; raises a SwarmError at its end, however it ends."""
     try:
         async for message in call:
+            if message is None:  # grpcio's word for what it could not read
+                raise FailedPreconditionError(
+                    "the manager sent a message that cannot be read: bytes that are no UTF-8, say,"
+                    " in the text of a service"
+                )
             yield message
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from error
