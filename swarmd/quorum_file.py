@@ -1,6 +1,6 @@
 """etcd/quorum.json: which managers keep the store together, and where each is found.
 
-    {"node_id": "…", "members": {"<node id>": "10.0.0.5:4242", …}, "start": "new"}
+    {"node_id": "…", "members": {"<node id>": "10.0.0.5:4242", …}, "start": "existing"}
 
 The manager worker writes it, the etcd worker reads it, and reads it again when a member is to be
 reached: an address that changed is used from then on. Without the file there is no etcd.
@@ -15,10 +15,10 @@ from typing import Any, Final, Self
 from swarmd.errors import CorruptStateError
 from swarmd.state_dir import replace_file
 
-NEW: Final = "new"  # this member is the first, alone
+MOVING: Final = "moving"  # this member is the first, and not all of the store is there yet
 EXISTING: Final = "existing"  # this member was added by the others
 FORCED: Final = "forced"  # this member goes on alone: the others are lost
-_STARTS: Final = (NEW, EXISTING, FORCED)
+_STARTS: Final = (MOVING, EXISTING, FORCED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class QuorumFile:
 
     node_id: str
     members: Mapping[str, str]
-    start: str = NEW
+    start: str = EXISTING
 
     @classmethod
     def load(cls, path: Path) -> Self | None:

@@ -26,7 +26,7 @@ from swarmd.api.protos import (
     resource_pb2,
     watch_pb2,
 )
-from swarmd.errors import FailedPreconditionError, UnimplementedError
+from swarmd.errors import SwarmError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
 from swarmd.rpc.forward import Leader, goes_to_leader, only, pass_on
@@ -73,7 +73,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         open_calls: OpenCalls,
         find_peer: FindPeer,
         *,
-        closed: str = "",
+        closed: SwarmError | None = None,
         leader: Leader | None = None,
     ) -> None:
         self._closed = closed
@@ -198,10 +198,10 @@ def _written(method: MethodDescriptor, servicer: object | None) -> Behaviour | N
     return behaviour
 
 
-def _not_there(name: str, closed: str) -> Behaviour:
+def _not_there(name: str, closed: SwarmError | None) -> Behaviour:
     async def refuse(request: Any, context: Any) -> Any:  # noqa: ARG001
         if closed:
-            raise FailedPreconditionError(closed)
+            raise type(closed)(str(closed))
         raise UnimplementedError(f"{name.lstrip('/')} is not implemented by this manager yet")
 
     return refuse

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from swarmd.clock import Clock
+from swarmd.errors import SwarmError
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.forward import Leader
 from swarmd.rpc.handlers import Handlers
@@ -70,6 +71,15 @@ class Server:
         port: int = listener.getsockname()[1]
         return port
 
+    @property
+    def door(self) -> Path | None:
+        """Where connections of other managers' etcd are handed over to, if anywhere."""
+        return self._router.door
+
+    @door.setter
+    def door(self, door: Path | None) -> None:
+        self._router.door = door
+
     def use(self, certificates: NodeCertificates) -> None:
         """Show these to clients that come from now on, and trust their root."""
         self._router.remote = remote_context(certificates)
@@ -110,7 +120,7 @@ def make_server(
     directory: Path,
     clock: Clock,
     random: Random,
-    closed: str = "",
+    closed: SwarmError | None = None,
     leader: Leader | None = None,
 ) -> Server:
     """A server of these servicers; its private socket lies in `directory`, open to us alone.

@@ -55,6 +55,13 @@ def open_data_keys(path: Path) -> DataKeys:
         return keys
 
 
+def adopt(path: Path, key: bytes) -> None:
+    """Have this data key in the file, which another manager uses; raises as `open_data_keys`."""
+    assert len(key) == KEY_BYTES
+    with key_file.exclusive(path):
+        _write(path, key_file.read(path), DataKeys(key))
+
+
 def finish(path: Path) -> None:
     """The store is under the pending key now: it becomes the current one."""
     with key_file.exclusive(path):

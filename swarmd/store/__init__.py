@@ -21,14 +21,13 @@ The rules of a transaction:
  7. A view is consistent until the next await. view() and then watch(), with no await between them,
     lose nothing and show nothing twice.
  8. A watcher that falls too far behind gets WatchOverflowError, and reads the store again.
-
  9. Where several managers share a store, one writes: `async with store.lead()` follows until that
     is this one. The others' stores show what it commits, and refuse changes: NotLeaderError.
 
 tables.py says what each kind is indexed by, queries.py (`by`) what can be asked, events.py what a
-watcher sees. backend.py is where it is kept: memory.py for tests, sqlite.py for a single manager,
-sealed under a data key, in a file of sqlite_file.py's form; etcd/ for several managers.
-snapshot.py: all of it as one message.
+watcher sees. rows.py is how objects are at rest; backend.py where: memory.py for tests, sqlite.py
+for a single manager, sealed under a data key, in a file of sqlite_file.py's form, etcd/ for
+several. snapshot.py: all of it as one message.
 """
 
 from swarmd.store import queries as by

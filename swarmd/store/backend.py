@@ -55,6 +55,9 @@ class Lease(Protocol):
     def lost(self) -> asyncio.Event:
         """Set when it is lost while held; a new one with each time it is held."""
 
+    def give_away(self) -> None:
+        """Give it back soon, and let another have it first."""
+
     def hold(self) -> AbstractAsyncContextManager[None]:
         """Wait until it is ours, and give it back at the end of the block."""
 
@@ -72,6 +75,9 @@ class AlwaysHeld:
     @property
     def lost(self) -> asyncio.Event:
         return self._lost
+
+    def give_away(self) -> None:
+        """There is no other."""
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:

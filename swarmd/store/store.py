@@ -16,16 +16,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
-from google.protobuf.message import DecodeError
-
 from swarmd import api
 from swarmd.api import times
 from swarmd.clock import Clock
 from swarmd.errors import NotLeaderError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
-from swarmd.store.backend import Backend, Behind, Change, Lease, Loaded, Row, corrupt
-from swarmd.store.events import AnyChange, Created, Deleted, Updated
-from swarmd.store.tables import ALL_KINDS, KIND_BY_NAME, Table
+from swarmd.store.backend import Backend, Behind, Change, Lease, Loaded, corrupt
+from swarmd.store.rows import difference, everything, object_of, take_row
+from swarmd.store.tables import ALL_KINDS, Table
 from swarmd.store.transaction import MAX_BYTES, ReadTx, WriteTx
 from swarmd.store.watch import History, Select, Transaction, Watcher, Watchers
 
@@ -123,13 +121,17 @@ class Store:
         self._writer: asyncio.Task[None] | None = None
         self._writable = backend.lease.held  # the only manager writes from the start
         self._reached = asyncio.Event()  # set with each version that came from another manager
-        self._idle = asyncio.Event()  # no commit is under way
-        self._idle.set()
+        self._writing = asyncio.Lock()  # a commit is under way, or none may be
 
     @property
     def version(self) -> int:
         """Of the last committed transaction."""
         return self._version
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether this manager writes now: it leads, or has no others."""
+        return self._writable
 
     @property
     def lease(self) -> Lease:
@@ -183,7 +185,8 @@ class Store:
                     yield
                 finally:
                     self._writable = alone
-                    await self._idle.wait()
+                    async with self._writing:
+                        pass  # what is under way ends before another manager's word counts
 
     async def _catch_up(self) -> None:
         """Wait for all that was committed before the lease was ours, or for the lease to go."""
@@ -204,11 +207,13 @@ class Store:
             except Behind:
                 message = "too far behind to follow: loading everything again"
                 log.warning(message, extra=fields(version=self._version))
-                self._replace(await self._backend.load())
+                self._take(difference(self._tables, await self._backend.load()))
 
     def _take(self, change: Change) -> None:
         """Another manager's transaction: durable already, so it is visible at once."""
-        events = [event for event in map(self._take_row, change.rows) if event is not None]
+        place = self._backend.place
+        taken = [take_row(self._tables, row, place) for row in change.rows]
+        events = [event for event in taken if event is not None]
         size = sum(len(row.data or b"") for row in change.rows)
         self._version = change.version
         transaction = Transaction(change.version, events, size)
@@ -216,32 +221,17 @@ class Store:
         self._watchers.publish(transaction)
         self._reached.set()
 
-    def _take_row(self, row: Row) -> AnyChange | None:
-        table = self._tables[row.kind]
-        old = table.objects.get(row.id)
-        if row.data is not None:
-            one = self._object(row)
-            table.put(one)
-            return Created(one) if old is None else Updated(one, old)
-        if old is None:
-            return None  # made and deleted in one commit of its leader
-        table.remove(row.id)
-        return Deleted(old)
+    def retire(self) -> None:
+        """Take no more changes, as what is kept here is kept elsewhere now."""
+        self._writable = False
+        while self._queue:
+            self._queue.popleft().fail(NotLeaderError())
 
-    def _replace(self, loaded: Loaded) -> None:
-        """Everything as it is now, as one transaction from what this manager had."""
-        there = {(row.kind, row.id): row for row in loaded.rows}
-        rows = [
-            Row(kind, object_id, loaded.version, None)
-            for kind, table in self._tables.items()
-            for object_id in table.objects
-            if (kind, object_id) not in there
-        ]
-        for row in there.values():
-            old = self._tables[row.kind].objects.get(row.id)
-            if old is None or old.meta.version.index != row.version:
-                rows.append(row)
-        self._take(Change(loaded.version, rows))
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[Loaded]:
+        """Everything as it is; writes wait until the end of the block."""
+        async with self._writing:
+            yield everything(self._tables, self._version)
 
     def view(self) -> ReadTx:
         """What is committed: consistent until the caller's next await."""
@@ -300,8 +290,9 @@ class Store:
         group: _Group | None = None
         try:
             while await self._wait_queued():
-                group = self._gather()
-                await self._commit(group)
+                async with self._writing:
+                    group = self._gather()
+                    await self._commit(group)
                 group = None
         finally:
             # Only a cancelled or broken writer comes here with work left.
@@ -331,7 +322,6 @@ class Store:
 
     async def _commit(self, group: _Group) -> None:
         if group.transactions:
-            self._idle.clear()
             try:
                 await self._backend.commit(group.version, list(group.tx.rows.values()))
             except Exception as error:
@@ -344,8 +334,6 @@ class Store:
                 )
                 group.fail(error)
                 return
-            finally:
-                self._idle.set()
             self._apply(group)
         group.settle()
 
@@ -363,19 +351,9 @@ class Store:
     def _fill(self, loaded: Loaded) -> None:
         objects: dict[str, list[Any]] = {name: [] for name in self._tables}
         for row in loaded.rows:
-            one = self._object(row)
+            one = object_of(row, self._backend.place)
             if row.version > loaded.version:
                 raise corrupt(self._backend.place, f"{row.kind} {row.id} does not belong there")
             objects[row.kind].append(one)
         for name, table in self._tables.items():
             table.fill(objects[name])
-
-    def _object(self, row: Row) -> Any:
-        try:
-            one = KIND_BY_NAME[row.kind].message.FromString(row.data)
-        except (DecodeError, KeyError) as error:
-            reason = f"{row.kind} {row.id} cannot be read"
-            raise corrupt(self._backend.place, reason) from error
-        if one.id != row.id:
-            raise corrupt(self._backend.place, f"{row.kind} {row.id} does not belong there")
-        return one

@@ -9,6 +9,6 @@ etcd's membership: one that changes is changed in quorum.json alone, and etcd ne
 What goes between hosts has the cluster's own certificates on both sides, by one port, the remote
 one; a manager worker that dies takes no connection along, as it has handed them over.
 
-binary.py finds etcd and checks its version; member.py runs it and says how it is; tunnel.py leads
+command.py is how etcd is started; member.py runs it and says how it is; tunnel.py leads
 its connections out, door.py takes those that come in.
 """

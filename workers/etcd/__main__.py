@@ -13,7 +13,8 @@ from swarmd.quorum_file import FORCED, QuorumFile
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import PRIVATE_DIR, StateDir
 from swarmd.store.etcd import EtcdClient
-from workers.etcd.binary import command_line, find_etcd
+from swarmd.store.etcd.program import find_etcd
+from workers.etcd.command import command_line
 from workers.etcd.door import Door
 from workers.etcd.member import CLIENT, Member, describe
 from workers.etcd.tunnel import Tunnels

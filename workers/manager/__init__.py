@@ -20,6 +20,8 @@ At the start, and of this one manager:
     health, metrics, observability
                     whether it serves, and how it fares
 
+    quorum          several managers as one: joining, leaving, who leads
+
 Components: the rooms control, dispatcher, orchestrators, allocator, scheduler, ca, log_broker,
 journal, csi; and
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
-from typing import Final
 
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
@@ -12,13 +11,14 @@ from swarmd.ipc.messages import CertificateRenewed, UnlockKey, Up
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.server import make_server
-from swarmd.rpc.sockets import default_route_host, join_host_port
+from swarmd.rpc.sockets import join_host_port
 from swarmd.security import unlock_key
 from swarmd.security.certificates import NodeCertificates
 from swarmd.security.encryption import Sealer
 from swarmd.security.identity import Identity
 from swarmd.state_dir import StateDir
 from swarmd.store import Lease, Store
+from workers.manager.addresses import listens_everywhere, reachable_address
 from workers.manager.autolock import Autolock
 from workers.manager.ca.own_certificate import OwnCertificate
 from workers.manager.ca.revocation import Revocation
@@ -29,7 +29,6 @@ from workers.manager.listeners import Services
 from workers.manager.observability import Observability
 
 log = get_logger(__name__)
-_EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  compared, not bound
 
 
 class Manager:
@@ -140,24 +139,3 @@ class Manager:
             clock=self._clock,
             random=self._random,
         )
-
-
-def listens_everywhere(config: NodeConfig) -> bool:
-    """On every address of the host, with no word on which of them others should use."""
-    host = config.listen_remote_api.rpartition(":")[0]
-    return not config.advertise_remote_api and host in _EVERY_ADDRESS
-
-
-def reachable_address(config: NodeConfig, port: int) -> str:
-    """Where other nodes find the remote port: as advertised, else as listened on.
-
-    For a port on every address it is that of the default route, as Go's managers have it; a host
-    without one can only be sure of loopback's. Agents hear the address by which they came.
-    """
-    if listens_everywhere(config):
-        return join_host_port(default_route_host() or "127.0.0.1", port)
-    if not config.advertise_remote_api:
-        return f"{config.listen_remote_api.rpartition(':')[0]}:{port}"
-    host, _, given = config.advertise_remote_api.rpartition(":")
-    whole = host and given.isdecimal() and not config.advertise_remote_api.endswith("]")
-    return config.advertise_remote_api if whole else f"{config.advertise_remote_api}:{port}"

@@ -11,6 +11,7 @@ happens once. Followers apply the watch: all that one transaction did has one re
 
 client.py: the calls, and what their errors mean here. lease.py: campaign, keep alive, notice loss.
 keys.py: the layout above. backend.py: load, commit, follow.
+transfer.py: a whole store, from elsewhere. program.py: which etcd there is.
 """
 
 from swarmd.store.etcd.backend import EtcdBackend

@@ -14,6 +14,7 @@ from swarmd.store.backend import Behind, Change, Loaded, Row, corrupt
 from swarmd.store.etcd import keys
 from swarmd.store.etcd.client import EtcdClient
 from swarmd.store.etcd.lease import EtcdLease
+from swarmd.store.etcd.transfer import put
 
 log = get_logger(__name__)
 _PAGE: Final = 2_000  # rows a call: with rows of 500 KiB that is too much, so the bytes count too
@@ -157,11 +158,10 @@ class EtcdBackend:
         return ours and bool(found) and int(found[0].value) == version
 
     def _op(self, row: Row) -> etcd.RequestOp:
-        key = keys.object_key(row.kind, row.id)
         if row.data is None:
+            key = keys.object_key(row.kind, row.id)
             return etcd.RequestOp(request_delete_range=etcd.DeleteRangeRequest(key=key))
-        value = keys.packed(row.version, self._sealer.seal(row.data, row.bound))
-        return etcd.RequestOp(request_put=etcd.PutRequest(key=key, value=value))
+        return etcd.RequestOp(request_put=put(row, self._sealer))
 
     def _row(self, found: etcd.KeyValue) -> Row:
         kind, object_id = keys.named(found.key)

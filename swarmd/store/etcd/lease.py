@@ -29,6 +29,7 @@ _VACANT: Final = etcd.Compare(
     result=etcd.Compare.EQUAL, target=etcd.Compare.CREATE, key=LEADER, create_revision=0
 )
 _GIVE_BACK_SECONDS: Final = 1.0
+_REST_SECONDS: Final = 2.0
 
 
 class EtcdLease:
@@ -44,7 +45,10 @@ class EtcdLease:
         self._random = random
         self._keeper: _Keeper | None = None
         self._lost = asyncio.Event()
+        self._rests = 0.0
         self.fence = 0  # the revision that made the election key, while it is ours
+        self.leader = ""
+        """The node that leads, as far as this campaign saw; empty where none is known."""
 
     @property
     def held(self) -> bool:
@@ -53,6 +57,11 @@ class EtcdLease:
     @property
     def lost(self) -> asyncio.Event:
         return self._lost
+
+    def give_away(self) -> None:
+        """End the leadership; this manager's next campaign begins a while later."""
+        self._rests = _REST_SECONDS
+        self._lost.set()
 
     def lose(self) -> None:
         """It was seen to be another's: nothing of this manager counts any more."""
@@ -67,18 +76,15 @@ class EtcdLease:
         finally:
             assert self._keeper is not None
             self._keeper.stop()
-            self._keeper = None
+            self._keeper, self.leader = None, ""
             with contextlib.suppress(SwarmError, TimeoutError):  # it ends by itself, a bit later
                 async with asyncio.timeout(_GIVE_BACK_SECONDS):
                     await self._client.revoke(lease)
 
-    async def leader(self) -> str:
-        """The node that leads now, as of the last acknowledged write; empty where none does."""
-        found, _ = await self._client.get(LEADER)
-        return found.value.decode() if found is not None else ""
-
     async def _campaign(self) -> int:
         backoff = Backoff(0.1, 1.0, self._random)
+        rests, self._rests = self._rests, 0.0
+        await self._clock.sleep(rests)
         while True:
             try:
                 await self._wait_vacant()
@@ -93,10 +99,12 @@ class EtcdLease:
 
     async def _wait_vacant(self) -> None:
         found, revision = await self._client.get(LEADER)
+        self.leader = found.value.decode() if found is not None else ""
         if found is None:
             return
         async for answer in self._client.watch(LEADER, b"", revision + 1):
             if any(event.type == etcd.Event.DELETE for event in answer.events):
+                self.leader = ""
                 return
 
     async def _try(self) -> int:
@@ -108,7 +116,7 @@ class EtcdLease:
         answer = await self._client.txn(request)
         if not answer.succeeded:
             return 0  # the lease that nothing is tied to ends by itself
-        self.fence = answer.header.revision
+        self.fence, self.leader = answer.header.revision, self._node_id
         self._lost = asyncio.Event()
         loop, lost = asyncio.get_running_loop(), self._lost
 

@@ -4,7 +4,7 @@ import pytest
 
 from swarmd.config import NodeConfig
 from workers.manager import manager
-from workers.manager.manager import listens_everywhere, reachable_address
+from workers.manager.addresses import listens_everywhere, reachable_address
 
 
 def config(listen: str, advertise: str = "") -> NodeConfig:

@@ -1,39 +1,14 @@
-"""Which etcd there is on this host, and the command line of a member."""
+"""The command line of a member."""
 
-import re
-import shutil
-import subprocess
 from typing import Final
 
 from swarmd.config import NodeConfig
-from swarmd.errors import CannotBootError
-from swarmd.quorum_file import FORCED, NEW, QuorumFile
+from swarmd.quorum_file import FORCED, MOVING, QuorumFile
 
-OLDEST: Final = (3, 4)  # the first with learners, by which a manager joins without risk
-_VERSION: Final = re.compile(r"etcd Version: (\d+)\.(\d+)\.")
 _MOST_OPS: Final = 1_024  # a transaction of the store has 200 changes at most, and what they cause
 _MOST_BYTES: Final = 8 << 20
 _QUOTA_BYTES: Final = 8 << 30
 _KEPT_REVISIONS: Final = 20_000  # what a manager may miss before it reads everything again
-
-
-def find_etcd() -> str:
-    """The program's path; raises CannotBootError with what to install."""
-    path = shutil.which("etcd")
-    if path is None:
-        message = (
-            "a cluster with several managers needs etcd, and there is none on PATH: "
-            "install it (Debian: apt install etcd-server)"
-        )
-        raise CannotBootError(message)
-    asked = [path, "--version"]
-    said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout  # noqa: S603
-    found = _VERSION.search(said)
-    if found is None or tuple(map(int, found.groups())) < OLDEST:
-        version = ".".join(found.groups()) if found else "no version that it tells"
-        oldest = ".".join(map(str, OLDEST))
-        raise CannotBootError(f"{path} is etcd {version}: {oldest} or newer is needed")
-    return path
 
 
 def command_line(etcd: str, config: NodeConfig, quorum: QuorumFile) -> list[str]:
@@ -49,7 +24,7 @@ def command_line(etcd: str, config: NodeConfig, quorum: QuorumFile) -> list[str]
         "listen-peer-urls": url,
         "initial-advertise-peer-urls": url,
         "initial-cluster": cluster,
-        "initial-cluster-state": "new" if quorum.start in {NEW, FORCED} else "existing",
+        "initial-cluster-state": "new" if quorum.start in {MOVING, FORCED} else "existing",
         "heartbeat-interval": str(heartbeat),
         "election-timeout": str(election),
         "max-txn-ops": str(_MOST_OPS),

@@ -1,0 +1,13 @@
+"""Several managers as one: who they are, who leads, how one comes and goes.
+
+alone (SQLite) ──a second manager asks to join──▶ moving ──▶ a quorum of one ──▶ of two, three …
+
+joining    a new manager's part: ask, keep the answer, wait until its etcd is a voter
+moving     the store goes from this manager's file into etcd, when the second manager asks
+server     what other managers ask: to join, and where everyone is
+members    the leader's part: learners become voters, who is no manager any more is removed
+roles      promotion and demotion, as the nodes' specs ask for
+addresses  where each manager is found, kept in quorum.json on every one of them
+leader     the way to the leader, for the calls that only it can answer
+waiting    what a manager serves while there is no quorum
+"""

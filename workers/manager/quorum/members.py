@@ -1,0 +1,143 @@
+"""etcd's members, which are nodes: who is one, and what the leader does about it.
+
+A member's only peer URL is unix://<node id>:0. One joins as a learner, which has no vote and so
+does no harm where it fails; it becomes a voter once it has everything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from swarmd import api
+from swarmd.api.protos import etcd_pb2 as etcd
+from swarmd.clock import Clock
+from swarmd.errors import FailedPreconditionError, SwarmError, UnavailableError
+from swarmd.logs import fields, get_logger
+from swarmd.store import Store, by
+from swarmd.store.etcd import EtcdClient
+
+log = get_logger(__name__)
+_LOOK_SECONDS: Final = 0.5
+_PREFIX: Final = "unix://"
+_SUFFIX: Final = ":0"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of etcd's members: the node, etcd's own number for it, and whether it only learns."""
+
+    node_id: str
+    number: int
+    learns: bool
+
+
+def peer_url(node_id: str) -> str:
+    return f"{_PREFIX}{node_id}{_SUFFIX}"
+
+
+class Membership:
+    """What the leader asks of its etcd; each call raises UnavailableError without a quorum."""
+
+    def __init__(self, client: EtcdClient) -> None:
+        self._client = client
+
+    async def members(self) -> Mapping[str, Member]:
+        """By node id."""
+        answer = await self._client.call(self._client.cluster.MemberList, etcd.MemberListRequest())
+        found = [_member(one) for one in answer.members]
+        return {one.node_id: one for one in found}
+
+    async def add(self, node_id: str) -> Mapping[str, Member]:
+        """Make that node a learner, if it is no member yet; every member then."""
+        members = await self.members()
+        if node_id in members:
+            return members
+        learning = next((one.node_id for one in members.values() if one.learns), "")
+        if learning:
+            raise UnavailableError(f"manager {learning} is still joining: try again")
+        request = etcd.MemberAddRequest(peerURLs=[peer_url(node_id)], isLearner=True)
+        answer = await self._client.call(self._client.cluster.MemberAdd, request)
+        log.info("a manager joins the quorum", extra=fields(node=node_id))
+        return {one.node_id: one for one in map(_member, answer.members)}
+
+    async def promote(self, member: Member) -> bool:
+        """Give a learner its vote; False while it lacks something."""
+        request = etcd.MemberPromoteRequest(ID=member.number)
+        try:
+            await self._client.call(self._client.cluster.MemberPromote, request)
+        except SwarmError as error:
+            log.debug("a manager still learns", extra=fields(node=member.node_id, error=error))
+            return False
+        log.info("a manager has its vote", extra=fields(node=member.node_id))
+        return True
+
+    async def remove(self, member: Member) -> None:
+        request = etcd.MemberRemoveRequest(ID=member.number)
+        await self._client.call(self._client.cluster.MemberRemove, request)
+        log.info("a manager left the quorum", extra=fields(node=member.node_id))
+
+    async def give_away_raft(self, own_id: str) -> None:
+        """Have another member lead the raft, if this one does.
+
+        Where one host has both leaderships, its loss costs two elections, one after the other.
+        """
+        status = await self._client.call(self._client.maintenance.Status, etcd.StatusRequest())
+        if status.leader != status.header.member_id:
+            return
+        voters = [one for one in (await self.members()).values() if not one.learns]
+        other = next((one for one in voters if one.node_id != own_id), None)
+        if other is not None:
+            request = etcd.MoveLeaderRequest(targetID=other.number)
+            await self._client.call(self._client.maintenance.MoveLeader, request)
+
+
+def check_removable(members: Mapping[str, Member], node_id: str, reachable: set[str]) -> None:
+    """Raises FailedPreconditionError where those that stay would have no quorum."""
+    voters = {one.node_id for one in members.values() if not one.learns}
+    if node_id not in voters:
+        return
+    left = voters - {node_id}
+    if not left:
+        raise FailedPreconditionError("attempting to demote the last manager of the swarm")
+    alive = len(left & reachable)
+    if alive <= len(left) // 2:
+        raise FailedPreconditionError(
+            f"of the {len(left)} managers that would be left only {alive} can be reached, which is "
+            "no quorum: bring another one back first"
+        )
+
+
+class KeepMembers:
+    """The leader's component: learners get their vote, and who is no manager any more goes."""
+
+    def __init__(self, store: Store, membership: Membership, own_id: str, clock: Clock) -> None:
+        self._store = store
+        self._membership = membership
+        self._own_id = own_id
+        self._clock = clock
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except SwarmError as error:
+                log.warning("cannot look after the quorum now", extra=fields(error=error))
+            await self._clock.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        members = await self._membership.members()
+        managers = {
+            node.id for node in self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))
+        }
+        for member in members.values():
+            if member.node_id not in managers and member.node_id != self._own_id:
+                await self._membership.remove(member)
+            elif member.learns:
+                await self._membership.promote(member)
+        await self._membership.give_away_raft(self._own_id)
+
+
+def _member(one: etcd.Member) -> Member:
+    url = one.peerURLs[0] if one.peerURLs else ""
+    node_id = url.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    return Member(node_id, one.ID, one.isLearner)

@@ -1,0 +1,174 @@
+"""This manager's part among the managers: alone, or one of a quorum.
+
+`part.py` is what the rest of the manager knows of all this: whom to ask when it does not lead, what
+to serve, what to run always, and what to run while it leads.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Final, Protocol
+
+from swarmd.backoff import Backoff
+from swarmd.clock import Clock
+from swarmd.errors import CannotBootError, FailedPreconditionError, SwarmError, UnavailableError
+from swarmd.ipc.messages import Up
+from swarmd.logs import fields, get_logger
+from swarmd.rpc.hand_over import DOOR
+from swarmd.security import data_key
+from swarmd.security.certificates import NodeCertificates
+from swarmd.state_dir import StateDir
+from swarmd.store import Store
+from swarmd.store.etcd import EtcdClient, EtcdLease
+from swarmd.store.etcd.program import find_etcd
+from workers.manager.quorum.addresses import AddressBook, KeepAddresses
+from workers.manager.quorum.joining import announce
+from workers.manager.quorum.leader import LeaderElsewhere
+from workers.manager.quorum.members import KeepMembers, Membership
+from workers.manager.quorum.moving import Moving
+from workers.manager.quorum.server import Joins, QuorumServicer
+
+log = get_logger(__name__)
+_SQLITE: Final = "sqlite"
+
+
+class Component(Protocol):
+    async def run(self) -> None: ...
+
+
+class Part(Protocol):
+    """Either of the two below; `address` is set before `run`."""
+
+    address: str
+    leader: LeaderElsewhere | None
+    servicer: QuorumServicer
+    door: Path | None
+    components: Sequence[Component]
+
+    async def run(self) -> None:
+        """What every manager does; returns when this one has to start again."""
+
+    def refusal(self) -> str:
+        """Why there can be no other manager; empty where there can."""
+
+    def use(self, certificates: NodeCertificates) -> None:
+        """Show these to other managers from now on."""
+
+
+class Alone:
+    """It keeps the store itself, until another manager asks to join."""
+
+    leader = None
+    door = None
+    components: Sequence[Component] = ()
+
+    def __init__(
+        self,
+        store: Store,
+        state_dir: StateDir,
+        kept: str,
+        report: Callable[[Up], None],
+        *,
+        node_id: str,
+        clock: Clock,
+    ) -> None:
+        self.address = ""
+        self._store = store
+        self._state_dir = state_dir
+        self._kept = kept
+        self._report = report
+        self._node_id = node_id
+        self._clock = clock
+        self._wanted = asyncio.Event()
+        self.servicer = QuorumServicer(
+            AddressBook(state_dir), Joins(store, AddressBook(state_dir), self._share)
+        )
+
+    async def run(self) -> None:
+        """Move the store once it is wanted; what fails is tried again when it is wanted again."""
+        while True:
+            await self._wanted.wait()
+            moving = Moving(self._store, self._state_dir, self._report, clock=self._clock)
+            try:
+                await moving.move(self._node_id, self.address)
+            except (SwarmError, OSError) as error:
+                log.warning("the store could not move", extra=fields(error=error))
+                self._wanted.clear()
+            else:
+                return
+
+    def refusal(self) -> str:
+        if self._kept == _SQLITE:
+            return "this cluster's store is one manager's own (--store sqlite)"
+        try:
+            find_etcd()
+        except CannotBootError as error:
+            return str(error)
+        return ""
+
+    def use(self, certificates: NodeCertificates) -> None:
+        pass
+
+    async def _share(self) -> tuple[Membership, bytes]:
+        if reason := await asyncio.to_thread(self.refusal):
+            raise FailedPreconditionError(reason)
+        self._wanted.set()
+        raise UnavailableError("the store moves to where managers share it: try again")
+
+
+class OneOfSeveral:
+    """It keeps the store together with others, in etcd."""
+
+    def __init__(
+        self,
+        store: Store,
+        state_dir: StateDir,
+        client: EtcdClient,
+        lease: EtcdLease,
+        book: AddressBook,
+        *,
+        certificates: NodeCertificates,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self.address = ""
+        self.door = state_dir.etcd / DOOR
+        self.leader = LeaderElsewhere(lease, store, certificates, clock)
+        self._store = store
+        self._state_dir = state_dir
+        self._clock = clock
+        self._random = random
+        self._membership = Membership(client)
+        self._book = book
+        self.servicer = QuorumServicer(book, Joins(store, book, self._share))
+        own_id = certificates.identity.node_id
+        self.components = (KeepMembers(store, self._membership, own_id, clock),)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(KeepAddresses(self._store, self._book, self._membership).run())
+            group.create_task(self._announce())
+
+    def refusal(self) -> str:
+        return ""
+
+    def use(self, certificates: NodeCertificates) -> None:
+        self.leader.certificates = certificates
+
+    async def _announce(self) -> None:
+        """The others find this manager here, though it may have been elsewhere before."""
+        backoff = Backoff(0.2, 5.0, self._random)
+        while True:
+            try:
+                await announce(await self.leader.channel(), self.address)
+            except SwarmError as error:
+                delay = backoff.next()
+                log.info("cannot say yet where I am", extra=fields(error=error, retry_in=delay))
+                await self._clock.sleep(delay)
+            else:
+                return
+
+    async def _share(self) -> tuple[Membership, bytes]:
+        keys = await asyncio.to_thread(data_key.open_data_keys, self._state_dir.node_key)
+        return self._membership, keys.pending or keys.current

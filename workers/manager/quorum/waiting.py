@@ -1,0 +1,93 @@
+"""While there is no quorum: tell other managers where this one is, and take nothing else.
+
+The remote port is open all the same: what the etcd workers of the managers say to each other comes
+by it, and without that there would never be a quorum.
+"""
+
+import asyncio
+from random import Random
+from typing import Final, Self
+
+from swarmd.clock import Clock
+from swarmd.config import NodeConfig
+from swarmd.errors import SwarmError, UnavailableError
+from swarmd.logs import fields, get_logger
+from swarmd.rpc.authorize import Authorizer
+from swarmd.rpc.hand_over import DOOR
+from swarmd.rpc.server import make_server
+from swarmd.security.certificates import NodeCertificates
+from swarmd.state_dir import StateDir
+from swarmd.store.etcd import EtcdClient
+from workers.manager.addresses import reachable_address
+from workers.manager.quorum.addresses import AddressBook, MeetOthers
+from workers.manager.quorum.server import QuorumServicer
+
+log = get_logger(__name__)
+_NO_QUORUM: Final = (
+    "this manager waits for a quorum: more than half of the managers have to run and reach each "
+    "other; if the others are lost for good: `swarmd run --force-new-cluster`"
+)
+_PAUSE_SECONDS: Final = 0.2  # on top of the call itself, which waits for seconds
+
+
+class Waiting:
+    """Serves the little that can be served, for as long as the block lasts."""
+
+    def __init__(self, config: NodeConfig, book: AddressBook, clock: Clock, random: Random) -> None:
+        self._config = config
+        self._book = book
+        self._clock = clock
+        self._random = random
+        self._state_dir = StateDir(config.state_dir)
+        self._group = asyncio.TaskGroup()
+        self.address = ""
+        """Where others find this manager."""
+
+    async def __aenter__(self) -> Self:
+        certificates = await asyncio.to_thread(NodeCertificates.load, self._state_dir)
+        server = make_server(
+            [QuorumServicer(self._book)],
+            Authorizer(certificates.identity),
+            certificates=certificates,
+            directory=self._state_dir.root / "run",
+            clock=self._clock,
+            random=self._random,
+            closed=UnavailableError(_NO_QUORUM),
+        )
+        server.door = self._state_dir.etcd / DOOR
+        server.listen_control(self._config.listen_control_api)
+        port = server.listen_remote(self._config.listen_remote_api)
+        self.address = reachable_address(self._config, port)
+        await self._group.__aenter__()
+        self._serving = self._group.create_task(server.run())
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._serving.cancel()
+        await self._group.__aexit__(*raised)  # type: ignore[arg-type]
+
+    async def quorum(self, client: EtcdClient) -> None:
+        """Return once etcd answers for all of the cluster."""
+        meeting = self._group.create_task(self._meet().run())
+        try:
+            while True:
+                try:
+                    await client.get(b"any")
+                except SwarmError as error:
+                    log.info("no quorum yet", extra=fields(reason=error))
+                    await self._clock.sleep(_PAUSE_SECONDS)
+                else:
+                    return
+        finally:
+            meeting.cancel()
+
+    def _meet(self) -> MeetOthers:
+        further = (self._config.join_addr,) if self._config.join_addr else ()
+        return MeetOthers(
+            self._book,
+            self.address,
+            lambda: NodeCertificates.load(self._state_dir),
+            further=further,
+            clock=self._clock,
+            random=self._random,
+        )
