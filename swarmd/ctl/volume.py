@@ -16,7 +16,15 @@ from swarmd.ctl.output import quiet_option, show_page
 from swarmd.ctl.resolve import Names, list_all, resolve
 from swarmd.ctl.rows import by_name
 from swarmd.ctl.values import options, pairs
-from swarmd.ctl.volume_spec import SHOWN, TITLES, docker_object, fields, page, spec
+from swarmd.ctl.volume_spec import (
+    SHOWN,
+    TITLES,
+    docker_object,
+    fields,
+    name_of_new,
+    page,
+    spec,
+)
 
 _FILTERS: Final[Mapping[str, Test]] = {
     **BY_ANNOTATIONS,
@@ -79,15 +87,10 @@ def volume() -> None:
 @with_control
 async def create(control: Control, named: str | None, name: str | None, **flags: Any) -> None:
     """Create a cluster volume"""
-    if named and name:
-        raise click.UsageError("a volume has one name: give it as an argument or by --name")
-    if not (name or named):
-        raise click.UsageError("a volume needs a name")
-    if not flags["driver"]:
-        raise click.UsageError("a cluster volume is of a CSI plugin: name it by --driver")
+    called = name_of_new(named, name, flags["driver"])
     wanted = pairs(flags["secret"], "--secret")
     secrets = {key: (await resolve(control, "secret", one)).id for key, one in wanted.items()}
-    request = api.CreateVolumeRequest(spec=spec(name or named or "", flags, secrets))
+    request = api.CreateVolumeRequest(spec=spec(called, flags, secrets))
     reply = await control.api.CreateVolume(request)
     click.echo(reply.volume.spec.annotations.name)
 

@@ -30,6 +30,17 @@ _STATES: Final = {
 }
 
 
+def name_of_new(argument: str | None, flag: str | None, driver: str | None) -> str:
+    """Its name, by whichever way it was given; raises click.UsageError."""
+    if argument and flag:
+        raise click.UsageError("a volume has one name: give it as an argument or by --name")
+    if not (argument or flag):
+        raise click.UsageError("a volume needs a name")
+    if not driver:
+        raise click.UsageError("a cluster volume is of a CSI plugin: name it by --driver")
+    return argument or flag or ""
+
+
 def spec(name: str, given: Mapping[str, Any], secrets: Mapping[str, str]) -> api.VolumeSpec:
     """What `volume create` asks for; `secrets` are ids by the plugin's keys."""
     made = api.VolumeSpec(

@@ -80,9 +80,19 @@ def test_many_engines_come_from_one_variable():
     assert ("supervisor:///a", "supervisor:///b") == config.engine_addr
 
 
+def test_a_plugin_is_a_name_and_the_path_of_its_socket():
+    config = told("--csi-plugin", "ebs=/run/ebs.sock", "--csi-plugin", "nfs.x=unix:///run/n.sock")
+    assert ("ebs=/run/ebs.sock", "nfs.x=/run/n.sock") == config.csi_plugin
+    assert config == NodeConfig.from_json(config.to_json())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--csi-plugin", "/run/ebs.sock"], "is not NAME=/path/of/its.sock"),
+        (["--csi-plugin", "a/b=/run/ebs.sock"], "is not NAME=/path/of/its.sock"),
+        (["--csi-plugin", "ebs="], "is not NAME=/path/of/its.sock"),
+        (["--csi-plugin", "e=/a", "--csi-plugin", "e=/b"], "plugin e is given twice"),
         (["--listen-remote-api", "4242"], "'4242' is not HOST:PORT"),
         (["--listen-remote-api", "0.0.0.0:70000"], "is not HOST:PORT"),
         (["--log-level", "loud"], "'loud' is not one of"),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from swarmd import api
+from workers.agent.executors import MountedVolume
 from workers.agent.executors.docker import mounts
 from workers.agent.executors.errors import RejectedError
 
@@ -94,3 +95,28 @@ def test_a_mount_that_cannot_be_is_refused(fields: dict[str, Any], reason: str) 
     with pytest.raises(RejectedError) as refused:
         mount(**fields)
     assert str(refused.value).startswith(reason)
+
+
+def test_a_cluster_volume_is_a_bind_or_a_device() -> None:
+    disk = {"type": api.Mount.CLUSTER, "source": "group:g"}
+    spec = api.ContainerSpec(
+        mounts=[
+            {**disk, "target": "/files", "readonly": True},
+            {"type": BIND, "source": "/a", "target": "/b"},
+            {**disk, "target": "/dev/disk"},
+            {**disk, "target": "/dev/read", "readonly": True},
+        ]
+    )
+    given = [
+        MountedVolume("/csi/1"),
+        MountedVolume("/csi/2", is_block=True),
+        MountedVolume("/csi/3", is_block=True),
+    ]
+    binds, devices = mounts.mounts(spec, given)
+    files = {"Type": "bind", "Source": "/csi/1", "Target": "/files", "ReadOnly": True}
+    assert files in binds
+    assert ["/b", "/files"] == sorted(each["Target"] for each in binds)
+    assert [
+        {"PathOnHost": "/csi/2", "PathInContainer": "/dev/disk", "CgroupPermissions": "rw"},
+        {"PathOnHost": "/csi/3", "PathInContainer": "/dev/read", "CgroupPermissions": "r"},
+    ] == devices

@@ -8,6 +8,7 @@ import pytest
 
 from swarmd import api
 from tests import builders
+from workers.agent.executors import MountedVolume
 from workers.agent.executors.errors import RejectedError
 from workers.agent.executors.supervisor import program
 from workers.agent.executors.supervisor.account import Account
@@ -190,3 +191,33 @@ def test_rotation_is_docker_s(options: dict[str, str], expected: tuple[int, int]
 def test_an_unsound_rotation_is_refused(options: dict[str, str]) -> None:
     with pytest.raises(RejectedError, match=r"^log_driver: "):
         program.rotation(api.Driver(options=options))
+
+
+def volume_mounts(*targets: str) -> api.ContainerSpec:
+    mounts = [{"type": api.Mount.CLUSTER, "source": "data", "target": x} for x in targets]
+    return builders.container(mounts=mounts)
+
+
+def test_a_cluster_volume_is_mounted_at_its_target() -> None:
+    container = volume_mounts("/a", "/b")
+    container.mounts[1].readonly = True
+    program.check(task_of(container), container)
+    given = [MountedVolume("/csi/1"), MountedVolume("/csi/2")]
+    expected = [("/csi/1", "/a", False), ("/csi/2", "/b", True)]
+    assert expected == program.mounts(container, given, uid=0)
+
+
+@pytest.mark.parametrize(
+    ("target", "count", "uid", "reason"),
+    [
+        ("data", 1, 0, "data: the target is not an absolute path"),
+        ("/", 1, 0, "/: the target is not an absolute path"),
+        ("/d", 0, 0, "/d: the task was given no volume for it"),
+        ("/d", 1, 7, "/d: root alone can mount it .* supervisord runs as user 7"),
+    ],
+)
+def test_a_volume_that_cannot_be_mounted_is_refused(
+    target: str, count: int, uid: int, reason: str
+) -> None:
+    with pytest.raises(RejectedError, match=f"^mounts: {reason}$"):
+        program.mounts(volume_mounts(target), [MountedVolume("/csi/1")] * count, uid)
