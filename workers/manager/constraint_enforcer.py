@@ -69,7 +69,10 @@ class ConstraintEnforcer:
 
 
 def unfit_tasks(tx: ReadTx, node: api.Node) -> list[api.Task]:
-    """The node's tasks that may not stay; where resources lack, the newest of them."""
+    """The node's tasks that may not stay; where resources lack, the newest of them.
+
+    One that is bound to the node, and waits for room there, takes none from those that run.
+    """
     if not nodes.is_active(node):
         return []
     room = _Room(node.description.resources)
@@ -77,7 +80,8 @@ def unfit_tasks(tx: ReadTx, node: api.Node) -> list[api.Task]:
     return [
         task
         for task in sorted(there, key=tasks.created)
-        if not _meets(tx, task, node) or not room.take(task)
+        if not _meets(tx, task, node)
+        or (task.status.state >= api.TaskState.ASSIGNED and not room.take(task))
     ]
 
 
@@ -127,7 +131,7 @@ def _name(resource: api.GenericResource) -> tuple[str, str]:
 
 
 def _counts(task: api.Task) -> bool:
-    """It takes resources: what has ended, or is told to, does not, nor what waits for a node."""
+    """It is still to run there: what has ended, or is told to, is no concern."""
     wanted = api.TaskState.ASSIGNED <= task.desired_state <= api.TaskState.COMPLETE
     return wanted and task.status.state < api.TaskState.COMPLETE
 

@@ -121,6 +121,14 @@ async def test_a_node_that_shrinks_gives_up_the_newest_tasks():
         assert 1 == len(rejected(store))
 
 
+async def test_what_waits_for_room_on_its_node_is_left_waiting_and_takes_none():
+    node, large, small = builders.node(cpus=2), reserving(cpus=2), reserving(cpus=1)
+    waits, runs = there(large, node, state=State.PENDING), there(small, node)
+    async with enforcing(node, large, small, waits, runs) as store:
+        await edit(store, node, lambda own: own.spec.annotations.labels.update(a="b"))
+        assert set() == rejected(store)
+
+
 async def test_memory_that_lacks_rejects():
     node, web = builders.node(memory_bytes=GIB), reserving(gib=2)
     async with enforcing(node, web, task := there(web, node)) as store:
