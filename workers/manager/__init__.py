@@ -26,6 +26,7 @@ Components: the rooms control, dispatcher, orchestrators, allocator, scheduler, 
 journal, csi; and
 
     watch_api       the change feed
+    attachments     nodes ask for places on networks
     reaper          forget old tasks
     constraint_enforcer
                     move tasks off nodes that no longer fit; constraints has the language

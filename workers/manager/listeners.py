@@ -6,6 +6,7 @@ from random import Random
 
 from swarmd.clock import Clock
 from swarmd.store import Store
+from workers.manager.attachments import Attachments
 from workers.manager.ca.external import Own, answering, cross_sign, external_ca
 from workers.manager.ca.server import CAServer
 from workers.manager.ca.signer import Signer
@@ -52,6 +53,7 @@ class Services:
             health,
             NotLocked(),
             LogBroker(store, clock, random),
+            Attachments(store, clock, random),
             GovernorApi(store, clock),
             JournalApi(store),
             ExplainApi(store),
