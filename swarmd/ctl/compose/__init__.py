@@ -16,5 +16,5 @@
     writing.py      the files together as one file again
 
 Pure: the files' bytes, the environment and a way to read further files come in. Used by
-swarmd.ctl.stack alone; imports api and errors.
+swarmd.ctl.stack and stack_deploy alone; imports api, errors and ctl.service_mounts.
 """

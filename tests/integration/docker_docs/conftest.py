@@ -36,6 +36,8 @@ class Swarm:
         assert "docker" == words.pop(0)
         if words[:1] == ["service"] and words[1] in ("create", "update", "scale", "rollback"):
             words.insert(2, "--detach")
+        if words[:2] == ["stack", "deploy"]:
+            words.insert(2, "--detach")
         return CliRunner().invoke(main, ["--socket", str(self.socket), *words], input=data)
 
     def __call__(self, line: str, data: str = "") -> str:
