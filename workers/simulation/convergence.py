@@ -47,9 +47,9 @@ def _service(picture: Picture, service: api.Service) -> Iterator[str]:
             yield f"{told(task)} is not done"
     match mode:
         case "replicated":
-            yield from _replicated(service, mine, live, stuck)
+            yield from _replicated(picture, service, mine, live)
         case "global":
-            yield from _global(picture, service, mine, stuck)
+            yield from _global(picture, service, mine)
         case "replicated_job":
             yield from _job(picture, service, mine)
         case _:
@@ -58,7 +58,7 @@ def _service(picture: Picture, service: api.Service) -> Iterator[str]:
 
 
 def _replicated(
-    service: api.Service, mine: list[api.Task], live: list[api.Task], stuck: list[api.Task]
+    picture: Picture, service: api.Service, mine: list[api.Task], live: list[api.Task]
 ) -> Iterator[str]:
     wanted = service.spec.replicated.replicas
     filled = {task.slot for task in live}
@@ -67,19 +67,23 @@ def _replicated(
     # A slot that was given up may be forgotten, where little history is kept.
     if len(filled) > wanted or (few and not _may_give_up(service.spec.task)):
         yield f"{len(filled)} slots are filled, {len(given_up)} given up, of {wanted}"
-    if len(live) - len(stuck) > len(filled):  # a new task that cannot start may have an old one
+    if len(live) > len(filled) and not _waits_with_two(picture, service, live):
         yield "a slot has two tasks"
 
 
-def _global(
-    picture: Picture, service: api.Service, mine: list[api.Task], stuck: list[api.Task]
-) -> Iterator[str]:
+def _waits_with_two(picture: Picture, service: api.Service, live: list[api.Task]) -> bool:
+    """An update that starts first keeps the old ones, while it waits for room."""
+    stuck = any(_cannot_be_placed(picture, task) for task in live)
+    return stuck and service.id in picture.overlaps
+
+
+def _global(picture: Picture, service: api.Service, mine: list[api.Task]) -> Iterator[str]:
     constraints = service.spec.task.placement.constraints
     for node in picture.nodes.values():
         there = [task for task in mine if task.node_id == node.id]
         live = [task for task in there if of.is_wanted(task) and task.status.state <= of.RUNNING]
         fits = of.meets(node, constraints)
-        if len([task for task in live if task not in stuck]) > 1:
+        if len(live) > 1 and not _waits_with_two(picture, service, mine):
             yield f"node {node.id[:6]} has two tasks"
         if live and not (fits and of.keeps_tasks(node)):
             yield f"node {node.id[:6]} has a task that it may not have"

@@ -143,7 +143,7 @@ class SimulatedManager:
             dispatcher = Dispatcher(store, self.clock, self._random)
             self._network.server = Server(dispatcher)
             self.control = ControlServicer(store, self.clock, self._random, NoMembers(), is_dirty)
-            leadership = Leadership(store.lease, partial(self._components, store, dispatcher))
+            leadership = Leadership(store, partial(self._components, store, dispatcher))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._observer.follow(store))
                 group.create_task(leadership.run())

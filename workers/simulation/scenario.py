@@ -198,7 +198,7 @@ def replay_command(seed: int, plan: Plan) -> str:
     parts = [f"swarmd chaos --seed {seed} --trace"]
     usual = Plan()
     if plan.seconds != usual.seconds:
-        parts.append(f"--duration {plan.seconds:g}")
+        parts.append(f"--duration {plan.seconds:g}s")
     if plan.nodes != usual.nodes:
         parts.append(f"--nodes {plan.nodes}")
     if plan.services != usual.services:
