@@ -111,7 +111,7 @@ class MixedCluster:
     def wait_whole(self) -> dict[str, str]:
         """`running`, once all is as it should be."""
         self.wait_ready()
-        wait(self.is_whole, "every task runs once", 120)
+        wait(self.is_whole, "every task runs once", 180)
         return self.running()
 
 
