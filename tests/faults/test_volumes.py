@@ -1,5 +1,6 @@
 """Plugins, managers, agents and nodes that fail while a volume is on its way."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -23,26 +24,32 @@ DOWN = api.NodeStatus.State.DOWN
 PREPARING, PENDING = api.TaskState.PREPARING, api.TaskState.PENDING
 
 
-@pytest.fixture
-def plugin(tmp_path: Path) -> Iterator[CsiPlugin]:
-    with CsiPlugin(tmp_path) as found:
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CsiPlugin]:
+    with CsiPlugin(tmp_path_factory.mktemp("csi")) as found:
         yield found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def node(plugin: CsiPlugin) -> Iterator[RealNode]:
     with RealNode(plugin.option) as found:
         found.run()
         yield found
 
 
-def create(node: RealNode, name: str = "data", **fields: Any) -> str:
+@pytest.fixture
+def name(tmp_path: Path) -> str:
+    """A volume's, which no test had before, nor this one's first try."""
+    return tmp_path.name
+
+
+def create(node: RealNode, name: str, **fields: Any) -> str:
     mode = {"access_mode": {"mount": {}}, "driver": {"name": "dirs"}}
     spec = api.VolumeSpec(annotations={"name": name}, **{**mode, **fields})
     return str(node.call("CreateVolume", api.CreateVolumeRequest(spec=spec)).volume.id)
 
 
-def serve(node: RealNode, target: Path, name: str = "data") -> str:
+def serve(node: RealNode, name: str, target: Path) -> str:
     """One task that makes the file `here` on the volume, and stays."""
     mount = {"type": CLUSTER, "source": name, "target": str(target)}
     command = ("sh", "-c", f"touch {target}/here; exec sleep 1000")
@@ -61,13 +68,14 @@ def publish_states(node: RealNode, volume_id: str) -> dict[str, int]:
 
 
 def test_a_plugin_that_is_gone_holds_up_new_tasks_alone_and_is_found_when_it_is_back(
-    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+    plugin: CsiPlugin, node: RealNode, name: str, tmp_path: Path
 ) -> None:
-    create(node), create(node, "other")
-    wait(lambda: plugin.attached("other") is not None, "both volumes")
-    running = node.wait_running(serve(node, tmp_path / "a"), 1)
+    create(node, name), create(node, f"{name}-2")
+    wait(lambda: plugin.attached(f"{name}-2") is not None, "both volumes")
+    first = serve(node, name, tmp_path / "a")
+    running = node.wait_running(first, 1)
     plugin.turn(NodePublishVolume={"fails": "INTERNAL"})
-    late = serve(node, tmp_path / "b", "other")
+    late = serve(node, f"{name}-2", tmp_path / "b")
     wait(lambda: "refused NodePublishVolume: told to fail" in err(node, late, PREPARING), "why")
     plugin.kill()
     wait(lambda: "does not answer at" in err(node, late, PREPARING), "that it is gone")
@@ -76,56 +84,61 @@ def test_a_plugin_that_is_gone_holds_up_new_tasks_alone_and_is_found_when_it_is_
     plugin.start()
     node.wait_running(late, 1)
     assert running.items() <= node.running().items()
+    node.remove_service(first), node.remove_service(late)
 
 
 def test_a_manager_killed_in_the_middle_of_a_call_is_taken_over_from(
-    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+    plugin: CsiPlugin, node: RealNode, name: str, tmp_path: Path
 ) -> None:
-    plugin.turn(CreateVolume={"hangs": 5}, ControllerPublishVolume={"hangs": 5})
-    create(node)
-    kill_manager_in(node, plugin, "CreateVolume")
-    service = serve(node, tmp_path / "a")
-    kill_manager_in(node, plugin, "ControllerPublishVolume")
+    plugin.turn(CreateVolume={"hangs": 3}, ControllerPublishVolume={"hangs": 3})
+    with manager_killed_in(node, plugin, "CreateVolume"):
+        create(node, name)
+    with manager_killed_in(node, plugin, "ControllerPublishVolume"):
+        service = serve(node, name, tmp_path / "a")
     plugin.turn()
     node.wait_running(service, 1)
-    assert ["here"] == plugin.attached("data")
+    assert ["here"] == plugin.attached(name)
+    node.remove_service(service)
 
 
-def kill_manager_in(node: RealNode, plugin: CsiPlugin, method: str) -> None:
-    """Once that call is under way; another manager serves when this returns."""
-    wait(lambda: method in plugin.calls, method)
+@contextlib.contextmanager
+def manager_killed_in(node: RealNode, plugin: CsiPlugin, method: str) -> Iterator[None]:
+    """Once the block brought that call about; another manager serves when this returns."""
+    before = plugin.calls.count(method)
+    yield
+    wait(lambda: plugin.calls.count(method) > before, method)
     manager = node.worker_pid("manager")
     os.kill(manager, signal.SIGKILL)
     node.wait_ready(without=manager)
 
 
 def test_an_agent_killed_with_a_volume_mounted_unmounts_it_in_its_next_life(
-    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+    plugin: CsiPlugin, node: RealNode, name: str, tmp_path: Path
 ) -> None:
-    volume_id = create(node)
-    service = serve(node, tmp_path / "a")
+    volume_id = create(node, name)
+    service = serve(node, name, tmp_path / "a")
     before = node.wait_running(service, 1)
     agent = node.worker_pid("agent")
     os.kill(agent, signal.SIGKILL)
     node.wait_ready(without=agent)
     assert before == node.running(service)
     node.remove_service(service)
-    wait(lambda: [] == plugin.attached("data"), "detached")
-    assert {} == publish_states(node, volume_id)
-    assert [] == list((node.state_dir / "csi/dirs/published").iterdir())
+    wait(lambda: [] == plugin.attached(name), "detached")
+    wait(lambda: {} == publish_states(node, volume_id), "its status")
+    assert not (node.state_dir / "csi/dirs/published" / volume_id).exists()
 
 
 def test_a_volume_removed_by_force_is_unmounted_once_its_task_has_ended(
-    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+    plugin: CsiPlugin, node: RealNode, name: str, tmp_path: Path
 ) -> None:
-    volume_id = create(node)
-    service = serve(node, tmp_path / "a")
+    volume_id = create(node, name)
+    service = serve(node, name, tmp_path / "a")
     before = node.wait_running(service, 1)
     force = api.RemoveVolumeRequest(volume_id=volume_id, force=True)
     node.call("RemoveVolume", force)
     published = node.state_dir / "csi/dirs/published" / volume_id
-    other = create(node, "other")
-    wait(lambda: plugin.attached("other") is not None, f"{other}, some time later")
+    create(node, f"{name}-2")
+    wait(lambda: plugin.attached(f"{name}-2") is not None, "something later")
     assert published.exists()
     assert before == node.running(service)
     node.remove_service(service)
@@ -133,7 +146,7 @@ def test_a_volume_removed_by_force_is_unmounted_once_its_task_has_ended(
 
 
 def test_a_lost_node_keeps_its_volume_until_it_is_removed(
-    plugin: CsiPlugin, node: RealNode, tmp_path: Path
+    plugin: CsiPlugin, node: RealNode, name: str, tmp_path: Path
 ) -> None:
     cluster = node.call("ListClusters", api.ListClustersRequest()).clusters[0]
     cluster.spec.dispatcher.heartbeat_period.CopyFrom(times.duration(1))
@@ -143,23 +156,26 @@ def test_a_lost_node_keeps_its_volume_until_it_is_removed(
             cluster_id=cluster.id, cluster_version=cluster.meta.version, spec=cluster.spec
         ),
     )
-    volume_id = create(node)
+    volume_id = create(node, name)
     own = node.call("ListNodes", api.ListNodesRequest()).nodes[0]
-    with CsiPlugin(tmp_path, "there", plugin.root) as second, joined(node, second) as worker:
+    with (
+        CsiPlugin(plugin.root.parent, "there", plugin.root) as second,
+        joined(node, second) as worker,
+    ):
         drain(node, own.id, api.NodeSpec.Availability.DRAIN)
-        service = serve(node, tmp_path / "a")
+        service = serve(node, name, tmp_path / "a")
         node.wait_running(service, 1)
-        assert ["there"] == plugin.attached("data")
+        assert ["there"] == plugin.attached(name)
         drain(node, own.id, api.NodeSpec.Availability.ACTIVE)
         (lost,) = publish_states(node, volume_id)
         worker.kill_all()
         wait(lambda: describe(node, lost).status.state == DOWN, "DOWN")
-        in_use = "volume data is in use by another task"
+        in_use = f"volume {name} is in use by another task"
         wait(lambda: in_use in err(node, service, PENDING), "why it waits")
-        assert ["there"] == plugin.attached("data")
+        assert ["there"] == plugin.attached(name)
         node.call("RemoveNode", api.RemoveNodeRequest(node_id=lost, force=True))
         node.wait_running(service, 1)
-        assert ["here"] == plugin.attached("data")
+        assert ["here"] == plugin.attached(name)
         assert [own.id] == list(publish_states(node, volume_id))
 
 

@@ -8,6 +8,7 @@ from swarmd import api
 from swarmd.api import resources
 from tests import builders
 from tests.docker_engine import DockerEngine, config_file, having, network, secret_file
+from workers.agent.executors import Dependencies, MountedVolume
 from workers.agent.executors.errors import ExecutorError, RejectedError
 
 pytestmark = pytest.mark.timeout(90)
@@ -207,6 +208,22 @@ async def test_a_tmpfs_has_its_size_and_mode(engine: DockerEngine) -> None:
     )
     assert said.startswith("700\ntmpfs /t tmpfs ")
     assert "size=1024k" in said
+
+
+async def test_a_cluster_volume_is_a_directory_or_a_device(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("of the plugin\n")
+    volumes = [MountedVolume(str(tmp_path)), MountedVolume("/dev/zero", is_block=True)]
+    said = await engine.output_of(
+        *("sh", "-c", "cat /data/file; touch /data/x 2>&1; head -c 3 /dev/disk | wc -c"),
+        mounts=[
+            _Mount(type=_Mount.CLUSTER, source="a", target="/data", readonly=True),
+            _Mount(type=_Mount.CLUSTER, source="b", target="/dev/disk"),
+        ],
+        dependencies=Dependencies(volumes=volumes),
+    )
+    assert "of the plugin\ntouch: /data/x: Read-only file system\n3\n" == said
 
 
 # Secrets and configs
