@@ -20,8 +20,8 @@ one listener, the caller's real address and new certificates without closing the
 
     sockets    bind the two kinds of port, or say why not
     channel    dial a manager, or the control socket
+    tunnel     dial it by TLS of our own, where the manager's does not offer HTTP/2
     hand_over  another manager's etcd comes in: past this process, to the etcd worker
-    tunnel     … by TLS of our own, where a manager's does not offer HTTP/2
 """
 
 import os
