@@ -4,8 +4,7 @@ Ten thousand tasks that are placed at once are one line to a reader, and one row
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from swarmd.api import times
 from swarmd.api.protos.journal_pb2 import JournalEntry
@@ -16,8 +15,7 @@ WHY_LENGTH: Final = 300
 VARIOUS: Final = "for various reasons"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """One decision; about a task, or else about its service or its node itself."""
 
     what: str

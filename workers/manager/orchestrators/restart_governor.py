@@ -48,12 +48,13 @@ class RestartGovernor(TimedLoop):
         self._streaks: dict[str, Streak] = {}
         self._touched: dict[str, None] = {}
         self._wake_at: dict[str, float] = {}
+        self._open: set[str] = set()  # the services that are held, as far as we were told
 
     def selects(self) -> Sequence[Select[Any]]:
         return (
             Select(api.Task, where=self._matters),
             Select(api.Service, where=news.is_service_news),
-            Select(Breaker, actions={Updated}),
+            Select(Breaker),
         )
 
     def look(self) -> None:
@@ -65,7 +66,8 @@ class RestartGovernor(TimedLoop):
             )
         for service_id in self._touched:
             self._streak(tx, service_id)
-        self._touched.update((breaker.id, None) for breaker in tx.breakers.find())
+        self._open = {breaker.id for breaker in tx.breakers.find() if breakers.is_open(breaker)}
+        self._touched.update(dict.fromkeys(self._open))
 
     def note(self, event: Event) -> None:
         if not isinstance(event, Created | Updated | Deleted):
@@ -75,9 +77,12 @@ class RestartGovernor(TimedLoop):
             self._touched[one.service_id] = None
             self._note_task(one)
             return
-        self._touched[one.id] = None
-        closed = isinstance(one, Breaker) and not breakers.is_open(one)
-        if closed or isinstance(event, Deleted):
+        self._touched[one.id] = None  # … and all of its tasks are looked at, if it is held
+        is_open = isinstance(one, Breaker) and breakers.is_open(one)
+        if is_open:
+            self._open.add(one.id)
+        elif isinstance(one, Breaker) or isinstance(event, Deleted):
+            self._open.discard(one.id)
             self._streaks.pop(one.id, None)
 
     def _note_task(self, task: api.Task) -> None:
@@ -189,11 +194,14 @@ class RestartGovernor(TimedLoop):
     def _matters(self, event: Any) -> bool:
         """A task failed; or, where a service is held, anything happened to one of its tasks."""
         task: api.Task = event.object
-        if breakers.is_open(self.store.view().breakers.get(task.service_id)):
+        state = task.status.state
+        if state in _FAILED and (isinstance(event, Created) or _has_changed(event)):
             return True
-        if task.status.state not in _FAILED or isinstance(event, Deleted):
-            return False
-        return isinstance(event, Created) or event.old.status.state != task.status.state
+        return bool(self._open) and task.service_id in self._open
+
+
+def _has_changed(event: Any) -> bool:
+    return isinstance(event, Updated) and event.old.status.state != event.object.status.state
 
 
 def look_at(tx: ReadTx, service: api.Service, now: float) -> Scene:
