@@ -33,10 +33,16 @@ _Update = api.UpdateStatus.UpdateState
 
 
 async def converge(
-    control: Control, service_id: str, most_seconds: float | None, *, quiet: bool = False
+    control: Control,
+    service_id: str,
+    most_seconds: float | None,
+    *,
+    quiet: bool = False,
+    goes_back: bool = False,
 ) -> int:
     """Wait, and show it on a terminal unless quiet; returns the command's exit status."""
-    return await converge_all(control, {service_id: ""}, most_seconds, quiet=quiet)
+    services = {service_id: ""}
+    return await converge_all(control, services, most_seconds, quiet=quiet, goes_back=goes_back)
 
 
 async def converge_all(
@@ -45,12 +51,18 @@ async def converge_all(
     most_seconds: float | None,
     *,
     quiet: bool = False,
+    goes_back: bool = False,
 ) -> int:
-    """Wait for all of these, by id, each with the name that it is shown by: none for a lone one."""
+    """Wait for all of these, by id, each with the name that it is shown by: none for a lone one.
+
+    `goes_back` where they were told to roll back.
+    """
     display = _Display(services, quiet=quiet)
     try:
         async with asyncio.timeout(most_seconds):
-            found = await asyncio.gather(*(_wait(control, one, display) for one in services))
+            found = await asyncio.gather(
+                *(_wait(control, one, display, goes_back=goes_back) for one in services)
+            )
     except TimeoutError:
         for service_id, name in services.items():
             progress = display.last.get(service_id)
@@ -75,13 +87,15 @@ def _complain(name: str, what: str, reasons: Sequence[str]) -> None:
     click.echo(": ".join(filter(None, parts)), err=True)
 
 
-async def _wait(control: Control, service_id: str, display: "_Display") -> Progress:
+async def _wait(
+    control: Control, service_id: str, display: "_Display", *, goes_back: bool
+) -> Progress:
     """Look again after each change, until it failed or was converged for its monitor period."""
     stable_since: float | None = None
     async with changes(control, [service_id]) as changed:
         while True:
             changed.clear()
-            service, progress = await _look(control, service_id)
+            service, progress = await _look(control, service_id, goes_back=goes_back)
             display.show(service_id, progress)
             if progress.verdict is Verdict.FAILED:
                 return progress
@@ -125,7 +139,9 @@ async def changes(control: Control, service_ids: Iterable[str]) -> AsyncIterator
         raise several.exceptions[0] from several
 
 
-async def _look(control: Control, service_id: str) -> tuple[api.Service, Progress]:
+async def _look(
+    control: Control, service_id: str, *, goes_back: bool
+) -> tuple[api.Service, Progress]:
     reply, tasks = await asyncio.gather(
         control.api.GetService(api.GetServiceRequest(service_id=service_id)),
         tasks_of(control, service_ids=[service_id]),
@@ -133,7 +149,7 @@ async def _look(control: Control, service_id: str) -> tuple[api.Service, Progres
     service = reply.service
     per_node = questions.is_per_node(service)
     nodes = (await list_all(control, "node")) if per_node else []
-    return service, judge(service, tasks, _eligible(tasks, nodes))
+    return service, judge(service, tasks, _eligible(tasks, nodes), goes_back=goes_back)
 
 
 def _eligible(tasks: Sequence[api.Task], nodes: Sequence[api.Node]) -> int:

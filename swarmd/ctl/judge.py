@@ -41,8 +41,13 @@ class Progress:
     what: str = "running"
 
 
-def judge(service: api.Service, tasks: Sequence[api.Task], nodes: int) -> Progress:
-    """What to think of a service with these tasks, where so many nodes would take one."""
+def judge(
+    service: api.Service, tasks: Sequence[api.Task], nodes: int, *, goes_back: bool = False
+) -> Progress:
+    """What to think of a service with these tasks, where so many nodes would take one.
+
+    That its update was rolled back is a failure, unless it `goes_back` as it was told to.
+    """
     if services.is_job(service):
         return _judge_job(service, tasks, nodes)
     live = [one for one in tasks if one.desired_state <= _State.RUNNING]
@@ -54,7 +59,7 @@ def judge(service: api.Service, tasks: Sequence[api.Task], nodes: int) -> Progre
         verdict, reasons = Verdict.FAILED, (update.message, *reasons)
     elif loop := _crash_loop(service, tasks):
         verdict, reasons = Verdict.FAILED, (loop, *reasons)
-    elif update.state == _Update.ROLLBACK_COMPLETED:
+    elif update.state == _Update.ROLLBACK_COMPLETED and not goes_back:
         verdict, reasons = Verdict.FAILED, (update.message or "rolled back", *reasons)
     elif len(running) == len(live) == wanted and update.state not in _IN_PROGRESS:
         verdict = Verdict.CONVERGED

@@ -101,7 +101,10 @@ async def update(
     else:
         await _update(control, found, await _changed(control, found, flags))
     click.echo(found.id)
-    return 0 if detach else await converge(control, found.id, most_seconds, quiet=quiet)
+    if detach:
+        return 0
+    back = bool(flags["rollback"])
+    return await converge(control, found.id, most_seconds, quiet=quiet, goes_back=back)
 
 
 def _names_more(flags: dict[str, Any]) -> bool:
@@ -157,7 +160,9 @@ async def rollback(
     found = await resolve(control, "service", service_name)
     await _roll_back(control, found)
     click.echo(found.id)
-    return 0 if detach else await converge(control, found.id, most_seconds, quiet=quiet)
+    if detach:
+        return 0
+    return await converge(control, found.id, most_seconds, quiet=quiet, goes_back=True)
 
 
 @click.command(cls=SwarmCommand, examples="swarmctl service scale web=3 worker=5")

@@ -38,7 +38,9 @@ def columns(line: str) -> list[str]:
 def test_a_service_is_created_shown_updated_and_removed(node: RealNode) -> None:
     (service_id,) = said(node.ctl("service", "create", "--name", "web", *SLEEP, "--replicas", "2"))
     listed = said(node.ctl("service", "ls"))
-    assert [service_id, "web", "replicated", "2/2", "host"] == [c.strip() for c in columns(listed[1])]
+    assert [service_id, "web", "replicated", "2/2", "host"] == [
+        c.strip() for c in columns(listed[1])
+    ]
     assert [service_id] == said(node.ctl("svc", "ls", "-q"))
     page = said(node.ctl("service", "inspect", "web"))
     assert f"ID       : {service_id}" == page[0]
@@ -81,6 +83,62 @@ def test_a_paused_update_exits_with_its_message(node: RealNode) -> None:
     broken = ("--command", "false", "--update-monitor", "1s", "--restart-condition", "none")
     assert "update paused" in refused(node.ctl("service", "update", "up", *broken))
     said(node.ctl("service", "rm", "up"))
+
+
+def test_services_are_scaled_rolled_back_and_their_history_is_shown(node: RealNode) -> None:
+    for name in ("front", "back"):
+        said(node.ctl("service", "create", "-d", "--name", name, "host", "sleep", "1000"))
+    scaled = said(node.ctl("service", "scale", "front=2", "back=2"))
+    assert ["front scaled to 2", "back scaled to 2"] == scaled
+    said(node.ctl("service", "rollback", "front"))
+    said(node.ctl("service", "update", "--force", "--update-monitor", "1s", "front"))
+    names = [line[14:].split("  ")[0] for line in said(node.ctl("service", "ps", "front"))]
+    assert ["NAME", "front.1", r" \_ front.1"] == [name.rstrip() for name in names[:3]]
+    running = ("--filter", "desired-state=running", "--format", "{{.Name}} {{.CurrentState}}")
+    shown = said(node.ctl("service", "ps", *running, "front", "back"))
+    assert ["back.1", "back.2", "front.1"] == [line.split()[0] for line in shown]
+    here = said(node.ctl("node", "ps", "-q", "self"))
+    assert set(said(node.ctl("service", "ps", "-q", "front"))) <= set(here)
+    said(node.ctl("service", "rm", "front", "back"))
+
+
+def test_jobs_run_to_their_end_and_say_how_far_they_are(node: RealNode) -> None:
+    replicated = ("--mode", "replicated-job", "--replicas", "5", "--max-concurrent", "2")
+    said(node.ctl("service", "create", "--name", "five", *replicated, "host", "true"))
+    said(node.ctl("service", "create", "--name", "each", "--mode", "global-job", "host", "true"))
+    listed = said(node.ctl("service", "ls", "--format", "{{.Name}} {{.Replicas}}"))
+    assert {"five 0/2 (5/5 completed)", "each 0/0 (1/1 completed)"} <= set(listed)
+    once = ("--mode", "replicated-job", "--restart-condition", "none")
+    done = node.ctl("service", "create", "--name", "bad", *once, "host", "false")
+    assert "non-zero exit (1)" in refused(done)
+    said(node.ctl("service", "rm", "five", "each", "bad"))
+
+
+def test_a_wrong_word_is_answered_with_the_one_that_was_meant(node: RealNode) -> None:
+    for words, hint in (
+        (("service", "sacle", "web=2"), "Did you mean 'scale'?"),
+        (("service", "ls", "--fitler", "name=web"), "Did you mean '--filter'?"),
+        (("service", "ls", "--filter", "colour=red"), "with KEY one of id, label, mode or name"),
+        (("service", "ls", "--format", "{{.Nmae}}"), "fields: ID, Name, Mode"),
+    ):
+        done = node.ctl(*words)
+        assert (2, "") == (done.returncode, done.stdout)
+        assert hint in done.stderr.splitlines()[-1]
+
+
+def test_names_are_completed(node: RealNode) -> None:
+    said(node.ctl("service", "create", "-d", "--name", "webshop", *SLEEP, "--replicas", "0"))
+    node.environment |= {
+        "_SWARMCTL_COMPLETE": "bash_complete",
+        "COMP_WORDS": "swarmctl service inspect we",
+        "COMP_CWORD": "3",
+    }
+    try:
+        assert ["plain,webshop"] == said(node.ctl())
+    finally:
+        for name in ("_SWARMCTL_COMPLETE", "COMP_WORDS", "COMP_CWORD"):
+            del node.environment[name]
+    said(node.ctl("service", "rm", "webshop"))
 
 
 def test_a_node_is_labelled_drained_and_activated(node: RealNode) -> None:

@@ -1,9 +1,12 @@
 """When a service counts as what it was asked to be."""
 
+from typing import Any
+
 from swarmd import api
 from swarmd.ctl.judge import Verdict, judge
 
 State = api.TaskState
+Condition = api.RestartPolicy.RestartCondition
 Update = api.UpdateStatus.UpdateState
 
 
@@ -58,6 +61,57 @@ def test_a_paused_update_failed_with_its_message():
 def test_a_rolled_back_update_failed():
     done = service(state=Update.ROLLBACK_COMPLETED)
     assert Verdict.FAILED == verdict(done, task(1), task(2))
+
+
+def test_a_service_that_goes_back_as_told_is_converged_then():
+    done = service(state=Update.ROLLBACK_COMPLETED)
+    assert Verdict.CONVERGED == judge(done, [task(1), task(2)], 1, goes_back=True).verdict
+
+
+def job(total: int = 2, *, restart: Any = None) -> api.Service:
+    one = api.Service(id="j")
+    one.spec.replicated_job.total_completions = total
+    one.job_status.job_iteration.index = 3
+    one.spec.task.restart.CopyFrom(restart or api.RestartPolicy(condition=Condition.ON_FAILURE))
+    return one
+
+
+def run(slot: int, state: State.ValueType, err: str = "", iteration: int = 3) -> api.Task:
+    one = api.Task(slot=slot, desired_state=State.COMPLETE)
+    one.job_iteration.index = iteration
+    one.status.state, one.status.err = state, err
+    return one
+
+
+def test_a_job_is_done_when_all_of_this_run_are_complete():
+    done = [run(slot, State.COMPLETE) for slot in (0, 1)]
+    before = [run(slot, State.COMPLETE, iteration=2) for slot in (0, 1)]
+    assert Verdict.CONVERGED == verdict(job(), *done)
+    assert Verdict.WAITING == verdict(job(), *before, done[0])
+    assert (1, 2, "complete") == (
+        (progress := judge(job(), [done[0]], 1)).done,
+        progress.wanted,
+        progress.what,
+    )
+
+
+def test_a_global_job_is_done_when_it_ran_on_each_node():
+    everywhere = api.Service(id="j")
+    everywhere.spec.global_job.SetInParent()
+    done = run(0, State.COMPLETE, iteration=0)
+    assert Verdict.WAITING == verdict(everywhere, nodes=0)
+    assert Verdict.WAITING == verdict(everywhere, done, nodes=2)
+    assert Verdict.CONVERGED == verdict(everywhere, done, nodes=1)
+
+
+def test_a_job_whose_failed_task_is_not_restarted_failed():
+    failed = run(0, State.FAILED, "exit 1")
+    never = api.RestartPolicy(condition=Condition.NONE)
+    once = api.RestartPolicy(condition=Condition.ON_FAILURE, max_attempts=1)
+    assert Verdict.WAITING == verdict(job(), failed)
+    assert Verdict.FAILED == verdict(job(restart=never), failed)
+    assert Verdict.WAITING == verdict(job(restart=once), failed)
+    assert Verdict.FAILED == verdict(job(restart=once), failed, failed)
 
 
 def test_a_rejected_task_fails_the_service_with_its_reason():
