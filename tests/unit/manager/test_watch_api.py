@@ -298,3 +298,14 @@ async def test_a_watch_resumes_after_the_version_it_names(store: Store) -> None:
 async def test_a_watch_cannot_resume_from_the_future(store: Store) -> None:
     stream = Stream(store, entry("config"), resume_from=api.Version(index=10**9))
     assert (Status.UNKNOWN, "versions are out of order") == await refusal(stream.next())
+
+
+async def test_volumes_are_watched_like_all_else(store: Store) -> None:
+    async def changes() -> None:
+        await put(store, one := builders.volume("data"))
+        await label(store, "volumes", one.id)
+        await store.update(lambda tx: tx.volumes.delete(one.id))
+
+    expected = ["create data", "update data", "remove data"]
+    assert expected == await told(store, entry("volume"), changes=changes)
+    assert expected[:1] == await told(store, entry("volume", CREATE), changes=changes)

@@ -1,6 +1,6 @@
 """Who refers to whom: a service to the secrets, configs and networks it names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 from swarmd import api
 from swarmd.errors import InvalidArgumentError
@@ -30,16 +30,18 @@ def check_networks_open(tx: ReadTx, spec: api.TaskSpec) -> None:
             )
 
 
-def check_unused(kind: str, name: str, services: list[api.Service]) -> None:
-    """Nothing goes while a service refers to it."""
-    if services:
-        users = ", ".join(service.spec.annotations.name for service in services)
+def check_unused(
+    kind: str, name: str, users: list[api.Service] | list[api.Volume], noun: str = "service"
+) -> None:
+    """Nothing goes while a service, or a volume, refers to it."""
+    if users:
+        names = ", ".join(user.spec.annotations.name for user in users)
         raise InvalidArgumentError(
-            f"{kind} '{name}' is in use by the following {plural('service', services)}: {users}"
+            f"{kind} '{name}' is in use by the following {plural(noun, users)}: {names}"
         )
 
 
-def plural(noun: str, things: list[object] | list[str] | list[api.Service]) -> str:
+def plural(noun: str, things: Sized) -> str:
     return noun if len(things) == 1 else f"{noun}s"
 
 

@@ -88,6 +88,8 @@ class Secrets(Handlers):
                 raise MissingError(f"could not find secret {request.secret_id}")
             users = tx.services.find(by.referenced_secret(secret.id))
             check_unused("secret", secret.spec.annotations.name, users)
+            volumes = [one for one in tx.volumes.find() if _uses(one, secret.id)]
+            check_unused("secret", secret.spec.annotations.name, volumes, "volume")
             tx.secrets.delete(secret.id)
 
         await self._store.update(remove)
@@ -100,6 +102,11 @@ def without_data(secret: api.Secret) -> api.Secret:
     shown.CopyFrom(secret)
     shown.spec.ClearField("data")
     return shown
+
+
+def _uses(volume: api.Volume, secret_id: str) -> bool:
+    """A volume cannot be detached or deleted without its secrets."""
+    return any(one.secret == secret_id for one in volume.spec.secrets)
 
 
 def _check_spec(spec: api.SecretSpec) -> None:

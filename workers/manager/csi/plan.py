@@ -48,8 +48,8 @@ def idle(volume: api.Volume, needed: Collection[str]) -> frozenset[str]:
 
 def is_urgent(volume: api.Volume, needed: Collection[str]) -> bool:
     """Whether a node that no longer needs it must let go of it at once."""
-    elsewhere = {status.node_id for status in volume.publish_status}.symmetric_difference(needed)
-    moves = volume.spec.access_mode.scope == _SINGLE_NODE and bool(elsewhere & set(needed))
+    there = {one.node_id for one in volume.publish_status if one.state == State.PUBLISHED}
+    moves = volume.spec.access_mode.scope == _SINGLE_NODE and not there.issuperset(needed)
     is_active = volume.spec.availability == api.VolumeSpec.VolumeAvailability.ACTIVE
     return moves or volume.pending_delete or not is_active
 

@@ -184,30 +184,48 @@ class _Keeper:
         self.changed.set()
 
     async def run(self) -> None:
-        while (volume := self._store.view().volumes.get(self.volume_id)) is not None:
-            self.changed.clear()
-            lingers = await self._settle(volume)
-            volume = self._store.view().volumes.get(self.volume_id)
-            steps = plan.steps(volume) if volume is not None else []
-            self._retries = {step: self._retries[step] for step in steps if step in self._retries}
-            now = self._clock.monotonic()
-            due = [step for step in steps if self._due_at(step) <= now]
-            if volume is not None and due:
-                await self._take(due[0], volume)
-            elif volume is not None:
-                ends = [*map(self._due_at, steps), *lingers]
-                pause = max(0.0, min(ends) - now) if ends else None
-                await wait_event(self.changed, self._clock, pause)
+        unwritten = Backoff(_FIRST_RETRY_SECONDS, _ABSENT_SECONDS, self._random)
+        while self._store.view().volumes.get(self.volume_id) is not None:
+            try:
+                await self._advance()
+            except SwarmError as error:  # the store's: what was done is done again
+                delay = unwritten.next()
+                told = fields(volume=self.volume_id, reason=error, retry_seconds=round(delay, 1))
+                log.warning("a volume's change is not written yet", extra=told)
+                await self._clock.sleep(delay)
+            else:
+                unwritten.reset()
+
+    async def _advance(self) -> None:
+        """Write what is to be, then take the step that is due, or wait for one."""
+        self.changed.clear()
+        lingers = await self._settle()
+        volume = self._store.view().volumes.get(self.volume_id)
+        if volume is None:
+            return
+        steps = plan.steps(volume)
+        self._retries = {step: self._retries[step] for step in steps if step in self._retries}
+        now = self._clock.monotonic()
+        due = [step for step in steps if self._due_at(step) <= now]
+        if due:
+            await self._take(due[0], volume)
+        else:
+            ends = [*map(self._due_at, steps), *lingers]
+            pause = max(0.0, min(ends) - now) if ends else None
+            await wait_event(self.changed, self._clock, pause)
 
     def _due_at(self, step: Step) -> float:
         return self._retries[step].at if step in self._retries else 0.0
 
-    async def _settle(self, volume: api.Volume) -> list[float]:
+    async def _settle(self) -> list[float]:
         """Write where it is to be; gives the times at which nodes are to let go of it.
 
         A node that no longer needs it keeps it for a moment, unless another one waits for it.
         """
         view, now = self._store.view(), self._clock.monotonic()
+        volume = view.volumes.get(self.volume_id)
+        if volume is None:
+            return []
         needed = plan.users(view.tasks.find(by.attached_volume(volume.id)))
         idle = () if plan.is_urgent(volume, needed) else plan.idle(volume, needed)
         self._idle_since = {node_id: self._idle_since.get(node_id, now) for node_id in idle}

@@ -141,6 +141,19 @@ async def test_one_in_use_cannot_be_removed_but_by_force(
     assert store.view().volumes.get(made.id) is None
 
 
+async def test_a_secret_stays_for_as_long_as_a_volume_needs_it(
+    control: ControlServicer, store: Store
+) -> None:
+    secret = builders.secret("password")
+    await stored.add(store, secret)
+    made = await create(control, secrets=[{"key": "k", "secret": secret.id}])
+    remove = api.RemoveSecretRequest(secret_id=secret.id)
+    used = INVALID, "secret 'password' is in use by the following volume: v"
+    assert used == await refusal(control.RemoveSecret(remove, None))
+    await control.RemoveVolume(api.RemoveVolumeRequest(volume_id=made.id, force=True), None)
+    await control.RemoveSecret(remove, None)
+
+
 async def test_what_is_not_there_is_not_found(control: ControlServicer) -> None:
     assert [] == list((await control.ListVolumes(api.ListVolumesRequest(), None)).volumes)
     get, remove = api.GetVolumeRequest(volume_id="v"), api.RemoveVolumeRequest(volume_id="v")

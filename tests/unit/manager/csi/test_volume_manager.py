@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from swarmd import api
+from swarmd.errors import ResourceExhaustedError
 from tests import builders
 from tests.unit.manager.csi.cluster import (
     Cluster,
@@ -230,6 +231,22 @@ async def test_a_plugin_that_is_gone_and_back_is_found_again(here: Cluster, tmp_
         assert f"CSI plugin dirs does not answer at {tmp_path}/csi.sock" in here.failure(data)
         async with here.driver:
             await here.wait_made(data)
+
+
+async def test_what_the_store_does_not_take_is_written_once_it_does(here: Cluster) -> None:
+    data = volume()
+    await here.add(data)
+    disk = here.store._backend
+    taken = disk.commit
+
+    async def full(*_: object) -> None:
+        raise ResourceExhaustedError("the disk is full")
+
+    disk.commit = full  # type: ignore[method-assign]
+    async with here.leading():
+        await here.wait(lambda: here.driver.calls.count("CreateVolume") > 1)
+        disk.commit = taken  # type: ignore[method-assign]
+        await here.wait_made(data)
 
 
 async def test_a_plugin_that_nobody_named_is_told_by_name(here: Cluster) -> None:
