@@ -3,7 +3,16 @@
 import click
 import pytest
 
-from swarmd.ctl.values import Strings, duration, flat, memory_bytes, nano_cpus, options, pairs
+from swarmd.ctl.values import (
+    PairStrings,
+    Strings,
+    duration,
+    flat,
+    memory_bytes,
+    nano_cpus,
+    options,
+    pairs,
+)
 
 
 def strings(*texts: str) -> list[str]:
@@ -16,6 +25,20 @@ def test_a_list_is_comma_separated_and_repeats():
 
 def test_a_quoted_comma_is_part_of_a_value():
     assert ["a,b", "c"] == strings('"a,b",c')
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A=1,B=2", ("A=1", "B=2")),
+        ("LIST=a,b", ("LIST=a,b",)),
+        ("A=1,B=2,c", ("A=1,B=2,c",)),
+        ("A", ("A",)),
+        ("A=", ("A=",)),
+    ],
+)
+def test_a_comma_parts_pairs_only_where_each_has_a_key(text: str, expected: tuple[str, ...]):
+    assert expected == PairStrings().convert(text, None, None)
 
 
 def test_labels_are_pairs():
