@@ -171,7 +171,7 @@ KINDS: Final[tuple[Kind[Any], ...]] = (
 # Kinds of our own: SwarmKit's clients do not see them, in Watch or in a snapshot.
 OWN_KINDS: Final[tuple[Kind[Any], ...]] = (
     Kind("breaker", "breakers", Breaker, {}, unique=None),
-    Kind("journal page", "journal", JournalPage, _JOURNAL_INDEXES, unique=None),
+    Kind("journal", "journal", JournalPage, _JOURNAL_INDEXES, unique=None),
 )
 ALL_KINDS: Final = (*KINDS, *OWN_KINDS)
 KIND_BY_NAME: Final[Mapping[str, Kind[Any]]] = {kind.name: kind for kind in ALL_KINDS}

@@ -18,6 +18,7 @@ _COMPLETE: Final = api.TaskState.COMPLETE
 _ORPHANED: Final = api.TaskState.ORPHANED
 _REMOVE: Final = api.TaskState.REMOVE
 _FAILED: Final = frozenset({api.TaskState.FAILED, api.TaskState.REJECTED})
+_TOLD: Final = frozenset({_ASSIGNED, _ORPHANED})
 _CRASH_LOOPING: Final = 3  # quick failures
 
 Place = tuple[str, int, str]
@@ -28,12 +29,13 @@ def matters(event: Any) -> bool:
     if not isinstance(event, Updated):
         return True
     new, old = event.object, event.old
-    state, before = new.status.state, old.status.state
-    if new.desired_state != old.desired_state:
-        return bool(new.desired_state > _COMPLETE)
-    if state != before:
-        return state in (_ASSIGNED, _ORPHANED)
-    return bool(state == _PENDING and new.status.err and new.status.err != old.status.err)
+    if new.desired_state > _COMPLETE >= old.desired_state:
+        return True
+    status = new.status
+    state = status.state
+    if state in _TOLD:
+        return bool(state != old.status.state)
+    return bool(state == _PENDING and status.err and status.err != old.status.err)
 
 
 def notes(changes: Sequence[Any], tx: ReadTx) -> Iterable[Note]:

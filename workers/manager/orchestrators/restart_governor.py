@@ -27,7 +27,6 @@ RAN_WELL: Final = "a task ran well"
 _FAILED: Final = frozenset({api.TaskState.FAILED, api.TaskState.REJECTED})
 _RUNNING: Final = api.TaskState.RUNNING
 _READY: Final = api.TaskState.READY
-_HAIR_SECONDS: Final = 1e-3  # what adding and taking off moments may lose
 _Move = restart_breaker.Event
 
 
@@ -37,7 +36,7 @@ class Scene:
 
     places: int  # so many slots have a task that is wanted
     oldest_seconds: float  # for how long one of them runs at least
-    waiting: Sequence[api.Task]  # those that could be started, the first one due first
+    waiting: Sequence[api.Task]  # those in desired state READY, the first one due first
 
 
 class RestartGovernor(TimedLoop):
@@ -122,12 +121,9 @@ class RestartGovernor(TimedLoop):
             return self._judge_closed(tx, service, now)
         if breaker.spec_version != service.spec_version.index or restart_breaker.is_exempt(service):
             return [_close(breaker, UPDATED, now, _Move.LET_GO)]
-        scene = look_at(tx, service, now)
-        if scene.oldest_seconds >= breaker.proof_seconds - _HAIR_SECONDS:
-            return [_close(breaker, RAN_WELL, now, _Move.RUNS_WELL)]
         if breaker.state == State.PROBING:
             return self._judge_probe(tx, breaker, now)
-        return self._judge_open(breaker, scene, now)
+        return self._judge_open(tx, service, breaker, now)
 
     def _judge_closed(self, tx: ReadTx, service: api.Service, now: float) -> list[Change]:
         streak = self._streaks.get(service.id)
@@ -136,6 +132,9 @@ class RestartGovernor(TimedLoop):
             return []
         if services.update_under_way(service) or restart_breaker.is_exempt(service):
             return []
+        replicas = service.spec.replicated.replicas  # 0 of a global one
+        if len(streak.places) < restart_breaker.needed(replicas):
+            return []  # most often, and cheaper than a look at all of its tasks
         scene = look_at(tx, service, now)
         if not streak.trips(scene.places, scene.oldest_seconds):
             return []
@@ -158,17 +157,28 @@ class RestartGovernor(TimedLoop):
             proof_seconds=streak.proof_seconds,
         )
 
-    def _judge_open(self, breaker: Breaker, scene: Scene, now: float) -> list[Change]:
-        if scene.oldest_seconds:
-            self._wake_at[breaker.id] = now + breaker.proof_seconds - scene.oldest_seconds
-        if not scene.waiting:
-            return []  # its last tasks die still, or none is wanted: their events come
-        at = max(times.seconds(breaker.next_at), restart_policy.start_time(scene.waiting[0]))
-        if at > now:
-            self._wake_at[breaker.id] = min(at, self._wake_at.get(breaker.id, at))
+    def _judge_open(
+        self, tx: ReadTx, service: api.Service, breaker: Breaker, now: float
+    ) -> list[Change]:
+        held_until = times.seconds(breaker.next_at)
+        if held_until > now:
+            self._wake_at[breaker.id] = held_until
+            return []
+        scene = look_at(tx, service, now)
+        if scene.oldest_seconds >= breaker.proof_seconds:
+            return [_close(breaker, RAN_WELL, now, _Move.RUNS_WELL)]
+        free = (task for task in scene.waiting if restarts.slot_is_free(tx, service, task))
+        first = next(free, None)
+        if first is None:
+            # Its last tasks still die, or none is wanted. An event tells, but for one that runs.
+            self._wake_at[breaker.id] = now + breaker.proof_seconds
+            return []
+        due = restart_policy.start_time(first)
+        if due > now:
+            self._wake_at[breaker.id] = due
             return []
         log.info("trying one task of a held service", extra=fields(service=breaker.id))
-        return [partial(probe, breaker=breaker, task_id=scene.waiting[0].id, now=now)]
+        return [partial(probe, breaker=breaker, task_id=first.id, now=now)]
 
     def _judge_probe(self, tx: ReadTx, breaker: Breaker, now: float) -> list[Change]:
         task = tx.tasks.get(breaker.probe_task_id)
@@ -179,10 +189,13 @@ class RestartGovernor(TimedLoop):
             # A probe that was sent away, by a drained node or a user, showed nothing.
             times_opened = breaker.times_opened + died
             hold = restart_breaker.hold_seconds(times_opened, self.random) if died else 0.0
-            change = partial(reopen, breaker=breaker, times_opened=times_opened, at=now + hold)
-            return [change]
-        if tasks.is_running(task):
-            self._wake_at[breaker.id] = tasks.since(task) + breaker.proof_seconds
+            return [partial(reopen, breaker=breaker, times_opened=times_opened, at=now + hold)]
+        if not tasks.is_running(task):
+            return []
+        proven_at = tasks.since(task) + breaker.proof_seconds
+        if proven_at <= now:
+            return [_close(breaker, RAN_WELL, now, _Move.RUNS_WELL)]
+        self._wake_at[breaker.id] = proven_at
         return []
 
     def _streak(self, tx: ReadTx, service_id: str) -> None:
@@ -213,7 +226,7 @@ def look_at(tx: ReadTx, service: api.Service, now: float) -> Scene:
         places.add(restart_breaker.place_of(task, service))
         if task.status.state == _RUNNING:
             oldest = max(oldest, now - tasks.since(task))
-        elif task.desired_state == _READY and restarts.slot_is_free(tx, service, task):
+        elif task.desired_state == _READY:
             waiting.append(task)
     waiting.sort(key=restart_policy.start_time)
     return Scene(len(places), oldest, waiting)
