@@ -125,6 +125,7 @@ def _page(one: api.Node) -> dict[str, Any]:
             "Generic Resources": _generic(about.resources),
         },
         "Plugins": _plugins(about.engine),
+        "CSI Plugins": {one.plugin_name: _csi(one) for one in about.csi_info},
         "Engine Version": about.engine.engine_version,
         "Engine Labels": _labels(about.engine.labels),
     }
@@ -142,6 +143,13 @@ def _generic(resources: api.Resources) -> list[str]:
             f"{named.kind}={named.value}" if named.kind else f"{discrete.kind}={discrete.value}"
         )
     return found
+
+
+def _csi(info: api.NodeCSIInfo) -> str:
+    """What the plugin calls the node, where that is, and how many volumes fit."""
+    most = f"at most {info.max_volumes_per_node} volumes" if info.max_volumes_per_node else ""
+    where = _labels(info.accessible_topology.segments)
+    return " ".join(filter(None, (f"as {info.node_id}", where, most)))
 
 
 def _plugins(engine: api.EngineDescription) -> dict[str, list[str]]:

@@ -88,6 +88,7 @@ def test_a_volume_from_its_creation_to_its_end(
     made = ("volume", "create", "--driver", "dirs", "--type", "mount", "--required-bytes", "10M")
     assert [name] == said(node.ctl(*made, "--secret", f"pass={name}", name))
     wait(lambda: plugin.attached(name) is not None, "its creation")
+    assert "  dirs : as here" in said(node.ctl("node", "inspect", "self"))
     page = "\n".join(said(node.ctl("volume", "inspect", name)))
     assert "10.0 MiB" in page
     target = tmp_path / "there"
