@@ -48,10 +48,15 @@ def _choice(names: str, *values: str, default: str = "") -> Command:
     return click.option(*names.split(), type=click.Choice(values), help=shown)
 
 
+_THE: Final = {"update": "an update", "rollback": "a rollback"}
+
+
 def _rollout(kind: str, *actions: str) -> tuple[Command, ...]:
     return (
-        _number(f"--{kind}-parallelism", f"Tasks of a {kind} at once (0 = all; default: 1)"),
-        _text(f"--{kind}-delay", f"Delay between tasks of a {kind}", "0s"),
+        _number(
+            f"--{kind}-parallelism", f"Tasks changed at once by {_THE[kind]} (0 = all; default: 1)"
+        ),
+        _text(f"--{kind}-delay", f"Delay between tasks of {_THE[kind]}", "0s"),
         _text(f"--{kind}-monitor", "Time after which a new task counts as sound", "5s"),
         click.option(
             f"--{kind}-max-failure-ratio", type=_Ratio, help="Share of tasks that may fail"

@@ -3,6 +3,9 @@
 from typing import Any
 
 from swarmd import api
+from swarmd.api import services
+from swarmd.api.times import seconds
+from swarmd.ctl.docker_shapes import label
 from swarmd.ctl.output import ago, size, state
 from swarmd.ctl.rows import replicas
 
@@ -17,8 +20,11 @@ def page(service: api.Service, status: Any | None) -> dict[str, Any]:
         "ID": service.id,
         "Name": spec.annotations.name,
         "Labels": dict(sorted(spec.annotations.labels.items())),
+        "Mode": services.mode(service).replace("_", " "),
         "Replicas": replicas(service, status),
         "Update Status": _update(service),
+        "Update Config": _rollout(spec, "update"),
+        "Rollback Config": _rollout(spec, "rollback"),
         "Container": {
             "Image": container.image,
             "Command": " ".join(container.command),
@@ -27,7 +33,13 @@ def page(service: api.Service, status: Any | None) -> dict[str, Any]:
             "Dir": container.dir,
             "User": container.user,
         },
-        "Constraints": list(spec.task.placement.constraints),
+        "Placement": {
+            "Constraints": list(spec.task.placement.constraints),
+            "Preferences": [
+                f"spread={one.spread.spread_descriptor}" for one in spec.task.placement.preferences
+            ],
+            "Most per Node": spec.task.placement.max_replicas or None,
+        },
         "Reservations": _resources(spec.task.resources.reservations),
         "Limits": _resources(spec.task.resources.limits),
         "Networks": [one.target for one in spec.task.networks],
@@ -54,6 +66,20 @@ def _update(service: api.Service) -> dict[str, Any] | None:
         "Started": ago(status.started_at),
         "Completed": ago(status.completed_at),
         "Message": status.message,
+    }
+
+
+def _rollout(spec: api.ServiceSpec, kind: str) -> dict[str, Any] | None:
+    if not spec.HasField(kind):  # type: ignore[arg-type]
+        return None
+    config: api.UpdateConfig = getattr(spec, kind)
+    return {
+        "Parallelism": config.parallelism or "all at once",
+        "Delay": f"{seconds(config.delay):g} s",
+        "Monitor": f"{seconds(config.monitor):g} s" if config.HasField("monitor") else "5 s",
+        "Max failure ratio": f"{config.max_failure_ratio:g}",
+        "On failure": label(api.UpdateConfig.FailureAction, config.failure_action),
+        "Order": label(api.UpdateConfig.UpdateOrder, config.order),
     }
 
 

@@ -181,9 +181,12 @@ def _swap(spec: api.ServiceSpec, given: Flags) -> None:
 
 
 def _updates(spec: api.ServiceSpec, given: Flags) -> None:
-    _update_config(spec.update, "update", given)
-    _update_config(spec.rollback, "rollback", given)
-    # Reading a field that is not set makes none: an untouched config stays absent.
+    for kind in ("update", "rollback"):
+        is_new = not spec.HasField(kind)
+        config = getattr(spec, kind)  # to read one that is not set makes none
+        _update_config(config, kind, given)
+        if is_new and spec.HasField(kind) and f"{kind}_parallelism" not in given:
+            config.parallelism = 1  # nought is all at once, which nobody has asked for
 
 
 def _update_config(config: api.UpdateConfig, prefix: str, given: Flags) -> None:

@@ -152,6 +152,13 @@ def test_update_settings_appear_only_when_named():
     assert api.UpdateConfig.UpdateOrder.START_FIRST == order
 
 
+def test_one_task_after_another_is_changed_unless_more_are_asked_for():
+    spec = created("--update-delay", "10s", "--rollback-order", "start-first")
+    assert (1, 1) == (spec.update.parallelism, spec.rollback.parallelism)
+    all_at_once = updated(spec, "--update-parallelism", "0")
+    assert 0 == updated(all_at_once, "--update-delay", "1s").update.parallelism
+
+
 def test_a_capability_is_either_added_or_dropped():
     spec = updated(created(), "--add-capability", "NET_ADMIN")
     container = updated(spec, "--rm-capability", "NET_ADMIN").task.container
