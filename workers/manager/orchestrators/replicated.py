@@ -95,7 +95,8 @@ def plan(tx: ReadTx, service: api.Service, now: float, random: Random) -> list[C
     continued = {number: dead.pop(number, []) for number in missing}
     changes = _add(tx, service, continued, now, random)
     for slot in slots.surplus(list(filled.values()), replicas):
-        changes += [partial(remove, task_id=task.id) for task in slot]
+        # Its past goes too: an ended task that is not restarted would fill the slot again.
+        changes += [partial(remove, task_id=task.id) for task in grouped[slot[0].slot]]
     for slot in dead.values():
         changes += [partial(forget, task_id=task.id) for task in slot]
     return changes

@@ -70,6 +70,20 @@ async def test_a_slot_that_is_being_removed_still_counts_for_nothing():
         assert [1, 2, 3] == numbers(cluster.wanted(web))
 
 
+async def test_a_slot_that_is_scaled_away_is_not_filled_again_by_its_past():
+    once = with_restart(condition=api.RestartPolicy.RestartCondition.NONE)
+    async with Cluster() as cluster:
+        await cluster.create(web := builders.service(replicas=2, task_spec=once))
+        await cluster.lead()
+        await cluster.update(web, lambda spec: spec.task.container.args.append("new"))
+        ended = [task for task in cluster.tasks(web) if task.status.state == State.SHUTDOWN]
+        assert [1, 2] == numbers(ended)
+        await cluster.change(web, scale(1))
+        assert {State.REMOVE} == {
+            task.desired_state for task in cluster.tasks(web) if task.slot == 2
+        }
+
+
 async def test_a_slot_that_comes_back_waits_for_the_task_that_stops_there_still():
     async with Cluster() as cluster:
         await cluster.create(builders.node(id="a"), web := builders.service(replicas=2))
