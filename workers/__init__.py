@@ -4,5 +4,7 @@
     workers.etcd      one member of the quorum that keeps the store of several managers
     workers.agent     a session with a manager, the tasks of this node, their executors
 
-They never import each other: they meet on the wire. program.py runs the main of each.
+    workers.simulation  all of that in one process, under a virtual clock: `swarmd chaos` starts it
+
+Manager and agent never import each other: they meet on the wire. program.py runs the main of each.
 """

@@ -74,6 +74,9 @@ class NoMembers:
     def status(self, node_id: str) -> api.ManagerStatus | None:  # noqa: ARG002
         return None
 
+    def refusal(self) -> str:
+        return "there is one manager here"
+
 
 def _first(error: BaseException | None) -> BaseException | None:
     """What is inside groups of groups."""
@@ -86,8 +89,15 @@ class SimulatedManager:
     """One manager after another over the same disk: each `start` makes a new leader."""
 
     def __init__(
-        self, disk: Disk, network: Network, observer: Observer, random: Random, died: Any
+        self,
+        *,
+        disk: Disk,
+        network: Network,
+        observer: Observer,
+        random: Random,
+        died: Callable[[BaseException | None], None],
     ) -> None:
+        """`died` is told of each death, and the error where it was not killed."""
         self.disk = disk
         self.clock = SimulatedClock()
         self.control: ControlServicer | None = None
@@ -96,10 +106,9 @@ class SimulatedManager:
         self._network = network
         self._observer = observer
         self._random = random
-        self._died: Callable[[], None] = died
+        self._died = died
         self._backend: SimulatedBackend | None = None
         self._running: asyncio.Task[None] | None = None
-        self.failed: BaseException | None = None
 
     @property
     def is_up(self) -> bool:
@@ -120,7 +129,7 @@ class SimulatedManager:
             return
         self._shut()
         running.cancel()
-        self._died()
+        self._died(None)
 
     def _shut(self) -> None:
         self.control = None
@@ -132,7 +141,7 @@ class SimulatedManager:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None and self._running is task:
-            self.failed = _first(task.exception())
+            self._died(_first(task.exception()))
 
     async def _run(self, backend: SimulatedBackend) -> None:
         self._backend = backend

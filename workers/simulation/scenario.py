@@ -98,8 +98,18 @@ class Scenario:
         checker = Checker(disk, self._trace)
         weather, mood = Weather(), Mood(self._random("tasks"))
         nodes = self._found(disk)
+
+        def died(error: BaseException | None) -> None:
+            self._trace("manager: died")
+            if error is not None:
+                checker.wrong("alive", f"the manager failed: {error!r}")
+
         manager = SimulatedManager(
-            disk, network, checker, self._random("manager"), lambda: self._trace("manager: died")
+            disk=disk,
+            network=network,
+            observer=checker,
+            random=self._random("manager"),
+            died=died,
         )
         if self._components is not None:
             manager.components = self._components
@@ -183,8 +193,6 @@ class Scenario:
         lacking: list[str] = []
         while self._loop.time() < until:
             await asyncio.sleep(_LOOK_SECONDS)
-            if (failed := faults.manager.failed) is not None:
-                return Violation("alive", f"the manager failed: {failed!r}", self._loop.time())
             running = {host.node_id: host.engine.running for host in faults.hosts.values()}
             lacking = list(convergence.lacks(checker.picture, running))
             if not lacking:
