@@ -18,9 +18,11 @@ from rich.live import Live
 from rich.text import Text
 
 from swarmd import api
+from swarmd.api import breakers
 from swarmd.api import services as questions
 from swarmd.api.times import seconds
 from swarmd.ctl.connection import Control
+from swarmd.ctl.held import breakers_of
 from swarmd.ctl.judge import Progress, Verdict, judge
 from swarmd.ctl.output import state
 from swarmd.ctl.resolve import list_all, tasks_of
@@ -142,14 +144,17 @@ async def changes(control: Control, service_ids: Iterable[str]) -> AsyncIterator
 async def _look(
     control: Control, service_id: str, *, goes_back: bool
 ) -> tuple[api.Service, Progress]:
-    reply, tasks = await asyncio.gather(
+    reply, tasks, found = await asyncio.gather(
         control.api.GetService(api.GetServiceRequest(service_id=service_id)),
         tasks_of(control, service_ids=[service_id]),
+        breakers_of(control, [service_id]),
     )
     service = reply.service
+    held = [breakers.cause(one) for one in found if breakers.holds(one, service)]
     per_node = questions.is_per_node(service)
     nodes = (await list_all(control, "node")) if per_node else []
-    return service, judge(service, tasks, _eligible(tasks, nodes), goes_back=goes_back)
+    progress = judge(service, tasks, _eligible(tasks, nodes), goes_back=goes_back, held=held)
+    return service, progress
 
 
 def _eligible(tasks: Sequence[api.Task], nodes: Sequence[api.Node]) -> int:

@@ -20,22 +20,24 @@ from swarmd.ctl.connection import Control, with_control
 from swarmd.ctl.resolve import resolve
 
 
-async def held_of(control: Control, service_ids: Iterable[str]) -> dict[str, str]:
-    """By service, what to tell of its breaker; those that none holds are left out.
-
-    A manager that is not ours has no breakers.
-    """
+async def breakers_of(control: Control, service_ids: Iterable[str]) -> list[Breaker]:
+    """Those that are open; a manager that is not ours has none."""
     ids = list(service_ids)
     if not ids:
-        return {}
+        return []
     try:
         request = ListBreakersRequest(service_ids=ids)
         reply: ListBreakersResponse = await control.governor.ListBreakers(request)
     except aio.AioRpcError as error:
         if error.code() == StatusCode.UNIMPLEMENTED:
-            return {}
+            return []
         raise
-    return sentences(reply.breakers, time.time())
+    return list(reply.breakers)
+
+
+async def held_of(control: Control, service_ids: Iterable[str]) -> dict[str, str]:
+    """By service, what to tell of its breaker; those that none holds are left out."""
+    return sentences(await breakers_of(control, service_ids), time.time())
 
 
 def sentences(found: Iterable[Breaker], now: float) -> dict[str, str]:

@@ -42,11 +42,17 @@ class Progress:
 
 
 def judge(
-    service: api.Service, tasks: Sequence[api.Task], nodes: int, *, goes_back: bool = False
+    service: api.Service,
+    tasks: Sequence[api.Task],
+    nodes: int,
+    *,
+    goes_back: bool = False,
+    held: Sequence[str] = (),
 ) -> Progress:
     """What to think of a service with these tasks, where so many nodes would take one.
 
-    That its update was rolled back is a failure, unless it `goes_back` as it was told to.
+    That its update was rolled back is a failure, unless it `goes_back` as it was told to; and so
+    is that it is `held`, for these reasons.
     """
     if services.is_job(service):
         return _judge_job(service, tasks, nodes)
@@ -57,6 +63,8 @@ def judge(
     reasons = _reasons(live)
     if update.state in _BROKEN:
         verdict, reasons = Verdict.FAILED, (update.message, *reasons)
+    elif held:
+        verdict, reasons = Verdict.FAILED, (*held, *reasons)
     elif loop := _crash_loop(service, tasks):
         verdict, reasons = Verdict.FAILED, (loop, *reasons)
     elif update.state == _Update.ROLLBACK_COMPLETED and not goes_back:

@@ -48,6 +48,11 @@ def test_an_old_task_that_still_runs_is_waited_for():
     assert Verdict.WAITING == verdict(service(), task(1), task(2), task(2, version=6))
 
 
+def test_a_service_that_is_held_failed_for_that_reason():
+    progress = judge(service(), [task(1, State.READY)], 1, held=["5 tasks ended alike"])
+    assert (Verdict.FAILED, ("5 tasks ended alike",)) == (progress.verdict, progress.reasons)
+
+
 def test_an_update_in_progress_is_waited_for():
     assert Verdict.WAITING == verdict(service(state=Update.UPDATING), task(1), task(2))
     assert Verdict.CONVERGED == verdict(service(state=Update.COMPLETED), task(1), task(2))
