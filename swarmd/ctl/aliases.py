@@ -15,7 +15,7 @@ class SwarmCommand(click.Command):
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._examples = examples
+        self.examples = examples
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """click's own, after the switches' values are read."""
@@ -39,9 +39,9 @@ class SwarmCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, as they are."""
         super().format_epilog(ctx, formatter)
-        if self._examples:
+        if self.examples:
             with formatter.section("Examples"):
-                for line in self._examples.strip().splitlines():
+                for line in self.examples.strip().splitlines():
                     formatter.write(f"  {line.strip()}\n")
 
 

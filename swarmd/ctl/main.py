@@ -39,7 +39,7 @@ _SHELLS: Final = ("bash", "zsh", "fish")
 @click.pass_context
 def main(ctx: click.Context, socket: Path, no_resolve: bool) -> None:
     """Control a swarm cluster."""
-    path = Path(str(socket).removeprefix("unix://"))
+    path = Path(str(socket).removeprefix("unix:"))
     ctx.obj = Settings(socket=path, no_resolve=no_resolve)
 
 

@@ -166,7 +166,7 @@ async def rollback(
 
 
 @click.command(cls=SwarmCommand, examples="swarmctl service scale web=3 worker=5")
-@click.argument("wanted", metavar="SERVICE=REPLICAS...", **arguments("service"))
+@click.argument("wanted", metavar="SERVICE=REPLICAS...", **arguments("service", "="))
 @waiting_options
 @with_control
 async def scale(

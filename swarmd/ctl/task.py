@@ -38,7 +38,7 @@ def task() -> None:
 @task.command(
     examples="""
     swarmctl task ls --all
-    swarmctl task ls --filter node=self --format '{{.Name}} {{.CurrentState}}'
+    swarmctl task ls --filter node=worker1 --format '{{.Name}} {{.CurrentState}}'
     """
 )
 @click.option(

@@ -1,5 +1,7 @@
 """Every flag of Docker's pages is one of ours, with the same short form."""
 
+import shlex
+
 import click
 import pytest
 
@@ -83,3 +85,31 @@ def test_a_command_has_each_flag_of_dockers(command: str) -> None:
     options = [{*one.opts, *one.secondary_opts} for one in ours.params]
     for flag in filter(None, FLAGS[command].split(", ")):
         assert any(set(flag.split()) <= names for names in options), flag
+
+
+def _commands(group: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if not isinstance(group, click.Group):
+        return [path]
+    found = ((name, group.commands[name]) for name in group.commands)
+    return [one for name, command in found for one in _commands(command, (*path, name))]
+
+
+@pytest.mark.parametrize("path", _commands(main), ids=" ".join)
+def test_each_example_of_a_help_is_one_that_is_understood(path: tuple[str, ...]) -> None:
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    for line in getattr(command, "examples", "").strip().splitlines():
+        words = shlex.split(line.rpartition("| ")[2])
+        assert "swarmctl" == words[0]
+        _parse(main, [one for one in words[1:] if not one.startswith("./")])
+
+
+def _parse(command: click.Command, words: list[str]) -> None:
+    """Raises UsageError for a flag or a command that is none."""
+    context = command.make_context(command.name, words)
+    if isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(context, context._protected_args + context.args)
+        assert found is not None, name
+        _parse(found, rest)
