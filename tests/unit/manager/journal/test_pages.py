@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmd.api import times
@@ -49,6 +49,7 @@ def test_a_page_is_written_on_until_it_is_large():
     assert ledger.last("other") is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 900), st.integers(1, 200))))
 def test_after_every_write_the_bounds_hold(written: list[tuple[str, int, int]]):
     ledger, kept = Ledger(()), dict[str, JournalPage]()
