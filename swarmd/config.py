@@ -31,8 +31,9 @@ class NodeConfig:
     csi_plugin: tuple[str, ...] = ()
     generic_node_resources: str = ""
     force_new_cluster: bool = False
-    heartbeat_tick: float = 1.0
-    election_tick: float = 10.0
+    store: str = "auto"
+    heartbeat_tick: float = 0.1
+    election_tick: float = 0.6
     external_ca: tuple[str, ...] = ()
     root_ca_cert: str = ""
     root_ca_key: str = ""

@@ -29,6 +29,7 @@ from swarmd.security import unlock_key
 DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
 _MANY: Final = frozenset({"engine_addr", "csi_plugin", "external_ca", "label"})
 
+_HEARTBEATS_TO_ELECT: Final = 6
 _EXPLICIT: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 LIVE: Final = frozenset({"log_level"})
 """What a reload changes in a running node."""
@@ -218,16 +219,24 @@ _NODE_OPTIONS: Final = (
     _option(
         "--heartbeat-tick",
         type=click.FloatRange(min=0, min_open=True),
-        default=1.0,
+        default=0.1,
         show_default=True,
         help="Seconds between heartbeats of the managers' quorum.",
     ),
     _option(
         "--election-tick",
         type=click.FloatRange(min=0, min_open=True),
-        default=10.0,
-        show_default=True,
+        default=None,
+        show_default="six heartbeats",
         help="Seconds without a leader after which managers elect another.",
+    ),
+    _option(
+        "--store",
+        type=click.Choice(("auto", "sqlite", "etcd")),
+        default="auto",
+        show_default=True,
+        help="Where managers keep the store: auto begins with sqlite, one manager's own, and moves"
+        " into etcd when a second manager joins.",
     ),
     _option("--external-ca", multiple=True, help="External CA: protocol=cfssl,url=URL."),
     _option(
@@ -256,14 +265,17 @@ def node_options(command: Command) -> Command:
 
 def node_config(values: Mapping[str, Any]) -> NodeConfig:
     """What the options say; raises click.UsageError for what does not fit together."""
-    if values["election_tick"] <= values["heartbeat_tick"]:
+    heartbeat = values["heartbeat_tick"]
+    election = values["election_tick"] or _HEARTBEATS_TO_ELECT * heartbeat
+    if election <= heartbeat:
         raise click.UsageError("--election-tick must be more than --heartbeat-tick.")
     _check_unlock_key(values["unlock_key"])
     root = {name: values[name] or "" for name in ("root_ca_cert", "root_ca_key")}
     if len(list(filter(None, root.values()))) == 1:
         raise click.UsageError("--root-ca-cert and --root-ca-key go together: give both.")
     given = {name: values[name] for name in NodeConfig.__dataclass_fields__}
-    return NodeConfig(**{**given, **root, "join_token": _join_token(values)})
+    given |= {**root, "election_tick": election, "join_token": _join_token(values)}
+    return NodeConfig(**given)
 
 
 def _check_unlock_key(text: str) -> None:

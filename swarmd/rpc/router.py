@@ -107,7 +107,7 @@ class Router:
                 raise FileNotFoundError("this manager keeps the store alone")
             hand_over(session.transport.get_extra_info("socket").fileno(), self.door)
         except OSError as error:
-            log.info("nobody takes a manager's connection", extra=fields(error=error))
+            log.debug("nobody takes a manager's connection", extra=fields(error=error))
         session.leave()
 
     def closed(self, session: TlsSession) -> None:

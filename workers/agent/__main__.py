@@ -105,6 +105,10 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
         await volumes.describe(description)
         description.tls_info.CopyFrom(dialer.certificates.tls_info())
 
+    def renewed() -> None:
+        link.report(CertificateRenewed())
+        link.report(who(dialer.certificates))  # it may say another role than before
+
     describer = Describer(config, describe)
     remotes = Remotes(chance, known_managers(config, state_dir))
     renewal = Renewal(
@@ -112,7 +116,7 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
         remotes=remotes,
         current=lambda: agent.channel,
         rejoin=partial(enroll, config, state_dir, clock, chance) if config.join_token else None,
-        renewed=lambda: link.report(CertificateRenewed()),
+        renewed=renewed,
         clock=clock,
         random=chance,
     )
@@ -169,6 +173,7 @@ async def _follow(link: ParentLink, remotes: Remotes, dialer: Dialer) -> None:
             remotes.prefer(message.addrs)
         elif isinstance(message, CertificateRenewed):
             await dialer.reload()
+            link.report(who(dialer.certificates))
 
 
 async def _say_status(

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, TypeVar
 
+import grpc
 from grpc import aio
 
 from swarmd import api
 from swarmd.api.protos.ca_pb2_grpc import NodeCAStub
+from swarmd.api.protos.quorum_pb2 import JoinQuorumRequest
+from swarmd.api.protos.quorum_pb2_grpc import QuorumStub
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
@@ -57,8 +60,8 @@ _State = api.IssuanceStatus.State
 _T = TypeVar("_T")
 
 NO_MANAGER: Final = (
-    "this node cannot be a manager: managers of this version do not form a quorum."
-    " Join with the worker token, as `swarmctl cluster inspect default` shows it"
+    "this node cannot be a manager: the managers of this cluster are of another kind, and form no"
+    " quorum with swarmd's. Join with the worker token"
 )
 
 
@@ -91,7 +94,9 @@ async def enroll(
         async with dial(address, root) as channel:
             node_id = await _persist(lambda: issue(channel, request), address, clock)
             chain = await wait_issued(channel, node_id, request.csr, clock, random)
-        certificates = NodeCertificates.of(root, chain, request.key_pem)
+            certificates = NodeCertificates.of(root, chain, request.key_pem)
+            if certificates.identity.role == MANAGER and not await takes_managers(channel):
+                raise CannotBootError(NO_MANAGER)
     except SwarmError as error:
         raise _refused(error, address) from error
     _check(certificates, before)
@@ -126,6 +131,15 @@ async def issue(channel: aio.Channel, request: Request) -> str:
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from error
     return str(answer.node_id)
+
+
+async def takes_managers(channel: aio.Channel) -> bool:
+    """Whether the manager there can have one like us beside it: Go's cannot."""
+    try:
+        await QuorumStub(channel).Join(JoinQuorumRequest(), timeout=_RPC_SECONDS)
+    except aio.AioRpcError as error:
+        return error.code() is not grpc.StatusCode.UNIMPLEMENTED
+    return True
 
 
 async def wait_issued(
@@ -221,8 +235,6 @@ def _refused(error: SwarmError, address: str) -> SwarmError:
 
 def _check(certificates: NodeCertificates, before: NodeCertificates | None) -> None:
     identity = certificates.identity
-    if identity.role == MANAGER:
-        raise CannotBootError(NO_MANAGER)
     if before is not None and before.identity.cluster_id != identity.cluster_id:
         raise CannotBootError(
             f"this node is of cluster {before.identity.cluster_id}, and the join token of cluster"

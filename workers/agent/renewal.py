@@ -22,7 +22,7 @@ from swarmd.security.certificates import BadCertificateError, NodeCertificates, 
 from swarmd.security.identity import WORKER
 from swarmd.security.root_ca import BACKDATE_SECONDS
 from workers.agent.dialer import Dialer
-from workers.agent.enrollment import NO_MANAGER, Request, issue, wait_issued
+from workers.agent.enrollment import NO_MANAGER, Request, issue, takes_managers, wait_issued
 from workers.agent.remotes import BAD, Remote, Remotes
 
 log = get_logger(__name__)
@@ -82,14 +82,9 @@ class Renewal:
         if message.node.certificate.status.state == _State.ROTATE:
             self._rotate = True
             self._asked.set()
-        if message.node.role == api.NodeRole.MANAGER and not self._complained:
-            self._complained = True
-            log.warning("it was promoted, and stays a worker", extra=fields(reason=NO_MANAGER))
 
     async def run(self) -> None:
-        """Renew when it is time, until cancelled; on a manager, do nothing."""
-        if self._dialer.certificates.identity.role != WORKER:
-            return
+        """Renew when it is time, until cancelled; a manager's is the manager's own business."""
         backoff = Backoff(_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS, self._random)
         while True:
             await self._wait_due()
@@ -106,6 +101,9 @@ class Renewal:
         """Return when it is time, or when a manager asks; new files from elsewhere put it off."""
         shown, due = None, 0.0
         while not self._asked.is_set():
+            if self._dialer.certificates.identity.role != WORKER:
+                await self._clock.sleep(_LONGEST_SLEEP_SECONDS)
+                continue
             if shown is not self._dialer.certificates:
                 shown = self._dialer.certificates
                 due = renewal_time(shown.not_before, shown.not_after, self._random)
@@ -147,12 +145,15 @@ class Renewal:
             async with self._connection(remote) as channel:
                 node_id = await issue(channel, Request(csr, key))
                 chain = await wait_issued(channel, node_id, csr, self._clock, self._random)
+                made = self._put_together(chain, key)
+                if made.identity.role != WORKER and not await takes_managers(channel):
+                    self._complain()
         except UnavailableError:
             self._remotes.observe_known(remote, BAD)  # so that the next try is another's
             raise
         except aio.UsageError as error:
             raise UnavailableError("the session that it went by has ended") from error
-        await self._use(self._put_together(chain, key))
+        await self._use(made)
         end = f"{self._dialer.certificates.not_after:%Y-%m-%d %H:%M} UTC"
         log.info("renewed the certificate", extra=fields(until=end))
 
@@ -175,11 +176,16 @@ class Renewal:
             made = NodeCertificates.of(self._told_root or have.root_pem, chain, key)
         except BadCertificateError:
             made = NodeCertificates.of(have.root_pem, chain, key)
-        if made.identity.role != WORKER:
-            raise FailedPreconditionError(NO_MANAGER)
         if made.identity.node_id != have.identity.node_id:
             raise FailedPreconditionError("the manager certified another node than this one")
         return made
+
+    def _complain(self) -> None:
+        """A manager of another kind promoted it."""
+        if not self._complained:
+            self._complained = True
+            log.warning("it was promoted, and stays a worker", extra=fields(reason=NO_MANAGER))
+        raise FailedPreconditionError(NO_MANAGER)
 
     async def _get_back_in(self) -> None:
         if self._rejoin is None:

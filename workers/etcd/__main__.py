@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from random import SystemRandom
 from typing import Final
 
 from swarmd.clock import Clock, SystemClock
@@ -26,7 +27,7 @@ _STATUS_SECONDS: Final = 2.0
 
 async def main(link: ParentLink) -> None:
     """Be one member of the quorum until cancelled."""
-    clock = SystemClock()
+    clock, random = SystemClock(), SystemRandom()
     state_dir = StateDir(link.config.state_dir)
     state_dir.etcd.mkdir(mode=PRIVATE_DIR, exist_ok=True)
     # By way of the descriptor, no directory is too long for a unix socket.
@@ -38,12 +39,12 @@ async def main(link: ParentLink) -> None:
     def certificates() -> NodeCertificates:
         return NodeCertificates.load(state_dir)
 
-    tunnels = Tunnels(directory, quorum.node_id, certificates)
+    tunnels = Tunnels(directory, quorum.node_id, certificates, clock, random)
     own = directory / f"{quorum.node_id}:0"
     door = Door(directory, own, certificates, lambda: _quorum(state_dir).members, clock)
     await tunnels.follow(quorum.members)
     async with asyncio.TaskGroup() as group:
-        group.create_task(member.run())
+        group.create_task(member.keep(clock, random))
         group.create_task(door.run())
         group.create_task(_follow(tunnels, state_dir, clock))
         group.create_task(_report(link, member, directory / CLIENT, state_dir, clock))

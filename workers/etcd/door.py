@@ -17,7 +17,7 @@ from swarmd.rpc.hand_over import ACCEPTED, handed_over, open_door
 from swarmd.security.certificates import NodeCertificates
 from swarmd.security.identity import MANAGER, Identity
 from swarmd.security.tls import identity_shown, remote_context
-from workers.etcd.tunnel import join
+from workers.etcd.tunnel import CHUNK, Streams, join
 
 log = get_logger(__name__)
 _HANDSHAKE_SECONDS: Final = 5.0
@@ -70,10 +70,9 @@ class Door:
             taken.close()
 
     async def _admit(self, taken: socket.socket) -> None:
-        taken.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=taken)
+        reader, writer = await self._proved(taken)
         try:
-            shown = await self._proved(writer)
+            shown = identity_shown(writer.get_extra_info("ssl_object"), self._clock.now())
             if not self._may_enter(shown):
                 log.warning("refused a connection to the quorum", extra=fields(shown=shown))
                 return
@@ -82,15 +81,24 @@ class Door:
         finally:
             writer.close()
 
-    async def _proved(self, writer: asyncio.StreamWriter) -> Identity | None:
+    async def _proved(self, taken: socket.socket) -> Streams:
+        """TLS on it, ours the server's side; raises OSError, ssl.SSLError."""
+        loop = asyncio.get_running_loop()
+        taken.setblocking(False)
+        taken.send(ACCEPTED)
+        reader = asyncio.StreamReader(limit=CHUNK)
+        protocol = asyncio.StreamReaderProtocol(reader)
         self._unproved += 1
         try:
-            async with asyncio.timeout(_HANDSHAKE_SECONDS):
-                writer.write(ACCEPTED)
-                await writer.start_tls(remote_context(self._certificates()))
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol,
+                taken,
+                ssl=remote_context(self._certificates()),
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+            )
         finally:
             self._unproved -= 1
-        return identity_shown(writer.get_extra_info("ssl_object"), self._clock.now())
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     def _may_enter(self, shown: Identity | None) -> bool:
         ours = self._certificates().identity

@@ -6,12 +6,15 @@ import signal
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import humanize
 import psutil
 
 from swarmd.api.protos import etcd_pb2 as etcd
+from swarmd.backoff import Backoff
+from swarmd.clock import Clock
 from swarmd.errors import CannotBootError, SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.store.etcd import EtcdClient
@@ -40,6 +43,24 @@ class Member:
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    async def keep(self, clock: Clock, random: Random) -> None:
+        """Run it; again, as long as it has no data yet: it cannot begin while the others are away.
+
+        Raises as `run` does.
+        """
+        backoff = Backoff(0.2, 3.0, random)
+        while True:
+            try:
+                await self.run()
+            except CannotBootError:
+                raise
+            except SwarmError as error:
+                if (self._directory / "data" / "member").exists():
+                    raise
+                delay = backoff.next()
+                log.warning("cannot begin yet", extra=fields(error=error, retry_in=delay))
+                await clock.sleep(delay)
 
     async def run(self) -> None:
         """Run it until cancelled; raises SwarmError when it ends by itself.

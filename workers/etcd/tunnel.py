@@ -9,8 +9,11 @@ import contextlib
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 from typing import Final
 
+from swarmd.backoff import Backoff
+from swarmd.clock import Clock
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.hand_over import ACCEPTED, PREFACE
 from swarmd.security.certificates import NodeCertificates
@@ -18,18 +21,26 @@ from swarmd.security.tls import manager_context
 
 log = get_logger(__name__)
 _CONNECT_SECONDS: Final = 3.0
-_CHUNK: Final = 256 * 1024
+CHUNK: Final = 256 * 1024
 
 
 class Tunnels:
     """The sockets of this member's peers, as many as there are; `follow` when that changes."""
 
     def __init__(
-        self, directory: Path, node_id: str, certificates: Callable[[], NodeCertificates]
+        self,
+        directory: Path,
+        node_id: str,
+        certificates: Callable[[], NodeCertificates],
+        clock: Clock,
+        random: Random,
     ) -> None:
         self._directory = directory
         self._node_id = node_id
         self._certificates = certificates
+        self._clock = clock
+        self._random = random
+        self._failures: dict[str, Backoff] = {}
         self._servers: dict[str, asyncio.Server] = {}
         self._addresses: Mapping[str, str] = {}
 
@@ -53,7 +64,7 @@ class Tunnels:
         async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._lead(name, reader, writer)
 
-        return await asyncio.start_unix_server(lead, path, limit=_CHUNK)
+        return await asyncio.start_unix_server(lead, path, limit=CHUNK)
 
     async def _lead(
         self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -61,13 +72,22 @@ class Tunnels:
         address = self._addresses.get(name, "")
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                far_reader, far_writer = await connect(address, name, self._certificates())
-        except (OSError, ssl.SSLError, TimeoutError, asyncio.IncompleteReadError) as error:
-            # etcd tries again by itself, after 100 ms at least; its own log says so too.
-            log.info("cannot reach a manager", extra=fields(node=name, at=address, error=error))
+                far = await connect(address, name, self._certificates())
+        except (OSError, ssl.SSLError, TimeoutError, EOFError) as error:
+            await self._pause(name, error)
             writer.close()
             return
-        await join((reader, writer), (far_reader, far_writer))
+        if self._failures.pop(name, None):
+            log.info("reaches a manager again", extra=fields(node=name, at=address))
+        await join((reader, writer), far)
+
+    async def _pause(self, name: str, error: Exception) -> None:
+        """etcd tries again at once, and some ten times a second: not faster than this lets it."""
+        if name not in self._failures:
+            self._failures[name] = Backoff(0.05, 0.5, self._random)
+            about = fields(node=name, at=self._addresses.get(name, ""), error=repr(error))
+            log.warning("cannot reach a manager; trying on", extra=about)
+        await self._clock.sleep(self._failures[name].next())
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -76,7 +96,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def connect(address: str, node_id: str, certificates: NodeCertificates) -> Streams:
     """To that member's etcd, by its manager's remote port; raises OSError, ssl.SSLError."""
     host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port or 0), limit=_CHUNK)
+    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port or 0), limit=CHUNK)
     try:
         writer.write(PREFACE)
         await reader.readexactly(len(ACCEPTED))
@@ -105,6 +125,6 @@ async def join(one: Streams, other: Streams) -> None:
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError, ssl.SSLError):  # an end of it, as good as any
-        while data := await reader.read(_CHUNK):
+        while data := await reader.read(CHUNK):
             writer.write(data)
             await writer.drain()

@@ -26,6 +26,7 @@ Components: the rooms control, dispatcher, orchestrators, allocator, scheduler, 
 journal, csi; and
 
     watch_api       the change feed
+    backup_api      everything there is, for a backup
     attachments     nodes ask for places on networks
     reaper          forget old tasks
     constraint_enforcer

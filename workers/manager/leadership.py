@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
-from swarmd.store import Lease
+from swarmd.store import Store
 from workers.manager.components import Component
 
 log = get_logger(__name__)
@@ -13,8 +14,8 @@ log = get_logger(__name__)
 class Leadership:
     """Holds the lease, again and again; while it does, runs the components."""
 
-    def __init__(self, lease: Lease, components: Callable[[], Sequence[Component]]) -> None:
-        self._lease = lease
+    def __init__(self, store: Store, components: Callable[[], Sequence[Component]]) -> None:
+        self._store = store
         self._components = components
 
     async def run(self) -> None:
@@ -24,10 +25,17 @@ class Leadership:
         leader that lacks a part.
         """
         while True:
-            async with self._lease.hold():
+            async with self._store.lead():
                 components = self._components()
                 log.info("this manager leads", extra=fields(components=len(components)))
-                await self._lead(components, self._lease.lost)
+                lost = self._store.lease.lost
+                try:
+                    await self._lead(components, lost)
+                except* SwarmError as failed:
+                    if not lost.is_set():
+                        raise
+                    # What they still wrote was refused, as it has to be.
+                    log.info("a part ended with the lead", extra=fields(error=failed.exceptions[0]))
             log.warning("this manager leads no more")
 
     async def _lead(self, components: Sequence[Component], lost: asyncio.Event) -> None:

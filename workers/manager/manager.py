@@ -17,7 +17,7 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.security.encryption import Sealer
 from swarmd.security.identity import Identity
 from swarmd.state_dir import StateDir
-from swarmd.store import Lease, Store
+from swarmd.store import Store
 from workers.manager.addresses import listens_everywhere, reachable_address
 from workers.manager.autolock import Autolock
 from workers.manager.ca.own_certificate import OwnCertificate
@@ -27,6 +27,7 @@ from workers.manager.components import leader_components
 from workers.manager.leadership import Leadership
 from workers.manager.listeners import Services
 from workers.manager.observability import Observability
+from workers.manager.quorum.part import Part
 
 log = get_logger(__name__)
 
@@ -39,7 +40,7 @@ class Manager:
         *,
         config: NodeConfig,
         store: Store,
-        lease: Lease,
+        part: Part,
         identity: Identity,
         reseal: Callable[[Sealer], Awaitable[None]],
         report: Callable[[Up], None],
@@ -48,7 +49,7 @@ class Manager:
     ) -> None:
         self._config = config
         self._store = store
-        self._lease = lease
+        self._part = part
         self._identity = identity
         self._reseal = reseal
         self._report = report
@@ -56,7 +57,7 @@ class Manager:
         self._random = random
 
     async def run(self, serving: Callable[[str], None]) -> None:
-        """Serve and lead until cancelled.
+        """Serve, and lead while elected, until cancelled, or until it has to start anew.
 
         `serving` is called once the ports are open, with the address at which an agent of this
         host finds the remote one. Raises CannotBootError for a port or a socket that cannot be had.
@@ -71,33 +72,38 @@ class Manager:
         )
         certificates = await asyncio.to_thread(NodeCertificates.load, state_dir)
         server = make_server(
-            services.all,
+            (*services.all, self._part.servicer),
             Authorizer(self._identity, partial(is_removed, self._store)),
             certificates=certificates,
             directory=state_dir.root / "run",
             clock=self._clock,
             random=self._random,
+            leader=self._part.leader,
         )
+        server.door = self._part.door
         server.listen_control(self._config.listen_control_api)
         port = server.listen_remote(self._config.listen_remote_api)
         address = reachable_address(self._config, port)
-        services.status.address = address
+        services.status.reason = self._part.refusal
+        services.status.address = self._part.address = address
         if listens_everywhere(self._config):
             services.dispatcher.reached_port = port
         services.dispatcher.attention.hear = server.hear
         leadership = Leadership(
-            self._lease,
+            self._store,
             lambda: leader_components(
                 self._store,
                 self._clock,
                 self._random,
                 *services.leading,
+                *self._part.components,
                 csi_plugins=self._config.csi_plugin,
             ),
         )
 
         def renewed(certificates: NodeCertificates) -> None:
             server.use(certificates)
+            self._part.use(certificates)
             self._report(CertificateRenewed())
 
         own = OwnCertificate(
@@ -106,25 +112,34 @@ class Manager:
             certificates,
             state_dir,
             changed=renewed,
+            leader=self._part.leader,
             clock=self._clock,
             random=self._random,
         )
         autolock = self._autolock(state_dir, own.expose)
         await autolock.settle()  # before an agent of ours reads the file for the first time
         async with asyncio.TaskGroup() as group:
-            group.create_task(server.run())
-            group.create_task(Revocation(self._store, server.open_calls.end_removed).run())
-            group.create_task(leadership.run())
-            group.create_task(autolock.run())
-            group.create_task(own.run())
-            group.create_task(services.dispatcher.attention.run())
-            group.create_task(Observability(self._config, self._store).run())
+            running = [
+                group.create_task(one.run())
+                for one in (
+                    server,
+                    Revocation(self._store, server.open_calls.end_removed),
+                    leadership,
+                    autolock,
+                    own,
+                    services.dispatcher.attention,
+                    Observability(self._config, self._store),
+                )
+            ]
             log.info(
                 "manager serves",
                 extra=fields(control=self._config.listen_control_api, remote=address),
             )
             near = listens_everywhere(self._config)
             serving(join_host_port("127.0.0.1", port) if near else address)
+            await self._part.run()
+            for task in running:
+                task.cancel()
 
     def _autolock(self, state_dir: StateDir, exposed: Callable[[], None]) -> Autolock:
         def changed(key: bytes) -> None:

@@ -1,24 +1,34 @@
 """The managers as a group: which nodes are managers, at what address, and which one leads."""
 
 import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from swarmd import api
-from swarmd.store import Store, WriteTx
+from swarmd.clock import Clock
+from swarmd.store import ReadTx, Store, WriteTx, by
 
 _REACHABLE: Final = api.RaftMemberStatus.Reachability.REACHABLE
-_ONLY_ID: Final = 1
-"""The member id of a manager that has no peers; only SwarmKit's Raft had a use for it."""
+_UNREACHABLE: Final = api.RaftMemberStatus.Reachability.UNREACHABLE
+_LOOK_SECONDS: Final = 1.0
+_REACH_SECONDS: Final = 1.0
 
 
 class ManagerStatus:
     """Keeps this node's object saying that it leads, while it runs; answers for every node."""
 
-    def __init__(self, store: Store, node_id: str) -> None:
+    def __init__(self, store: Store, node_id: str, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._node_id = node_id
         self.address = ""
         """Where other nodes find this manager; set before `run`."""
+        self.reason: Callable[[], str] = lambda: ""
+        """Why there can be no other manager; empty where there can."""
+
+    def refusal(self) -> str:
+        return self.reason()
 
     def status(self, node_id: str) -> api.ManagerStatus | None:
         """How that node does as a manager; None for one that is none."""
@@ -26,15 +36,53 @@ class ManagerStatus:
         return node.manager_status if node and node.HasField("manager_status") else None
 
     async def run(self) -> None:
-        """Say it once; until cancelled there is nothing more to say."""
+        """Say who leads, once, and from then on who is reached, until cancelled."""
         await self._store.update(self._lead)
-        await asyncio.Event().wait()
+        while True:
+            others = [one for one in self._managers(self._store.view()) if one.id != self._node_id]
+            reached = await asyncio.gather(*(self._reach(one) for one in others))
+            states = {one.id: up for one, up in zip(others, reached, strict=True)}
+            await self._store.update(partial(self._tell, states=states))
+            await self._clock.sleep(_LOOK_SECONDS)
 
     def _lead(self, tx: WriteTx) -> None:
-        node = tx.nodes.copy(self._node_id)
-        status = api.ManagerStatus(
-            raft_id=_ONLY_ID, addr=self.address, leader=True, reachability=_REACHABLE
-        )
-        if node.manager_status != status:
-            node.manager_status.CopyFrom(status)
-            tx.nodes.update(node)
+        for manager in self._managers(tx):
+            node = tx.nodes.copy(manager.id)
+            node.manager_status.leader = node.id == self._node_id
+            if node.id == self._node_id:
+                node.manager_status.addr = self.address
+                node.manager_status.reachability = _REACHABLE
+            node.manager_status.raft_id = node.manager_status.raft_id or _next_id(tx)
+            if node.manager_status != manager.manager_status:
+                tx.nodes.update(node)
+
+    def _tell(self, tx: WriteTx, states: Mapping[str, bool]) -> None:
+        for manager in self._managers(tx):
+            state = _REACHABLE if states.get(manager.id, True) else _UNREACHABLE
+            if manager.manager_status.reachability != state:
+                node = tx.nodes.copy(manager.id)
+                node.manager_status.reachability = state
+                node.manager_status.raft_id = node.manager_status.raft_id or _next_id(tx)
+                tx.nodes.update(node)
+
+    def _managers(self, tx: ReadTx) -> list[api.Node]:
+        """Itself, and each node that is a manager and was heard of as one."""
+        found = tx.nodes.find(by.role(api.NodeRole.MANAGER))
+        return [one for one in found if one.id == self._node_id or one.manager_status.addr]
+
+    async def _reach(self, node: api.Node) -> bool:
+        """Whether its port takes a connection: what it says there, its own health tells."""
+        host, _, port = node.manager_status.addr.rpartition(":")
+        try:
+            async with asyncio.timeout(_REACH_SECONDS):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except (OSError, ValueError):
+            return False
+        writer.close()
+        return True
+
+
+def _next_id(tx: ReadTx) -> int:
+    """A number that no other manager has; only SwarmKit's Raft had a use for it."""
+    found = tx.nodes.find(by.role(api.NodeRole.MANAGER))
+    return max((one.manager_status.raft_id for one in found), default=0) + 1

@@ -48,7 +48,13 @@ def test_the_defaults_are_those_of_the_go_program():
     assert Path("/var/lib/swarmd") == config.state_dir
     assert Path("/var/run/swarmd.sock") == config.listen_control_api
     assert "0.0.0.0:4242" == config.listen_remote_api
-    assert ("info", 1, 10) == (config.log_level, config.heartbeat_tick, config.election_tick)
+    assert "info" == config.log_level
+
+
+def test_managers_elect_another_within_a_second_and_after_six_heartbeats():
+    config = told()
+    assert (0.1, 0.6) == (config.heartbeat_tick, pytest.approx(config.election_tick))
+    assert 12.0 == told("--heartbeat-tick", "2").election_tick
 
 
 def test_a_flag_beats_a_variable_beats_the_file(file: Path):

@@ -9,12 +9,17 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from grpc import aio
+
 from swarmd import api
 from swarmd.api import defaults
+from swarmd.api.protos.ca_pb2_grpc import NodeCAStub
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock, wait_event
 from swarmd.errors import SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
+from swarmd.rpc.errors import from_rpc_error
+from swarmd.rpc.forward import Leader
 from swarmd.security.certificates import BadCertificateError, NodeCertificates, new_request
 from swarmd.security.root_ca import BACKDATE_SECONDS
 from swarmd.state_dir import StateDir
@@ -28,6 +33,7 @@ _EARLIEST: Final = 0.5  # of a certificate's life
 _LATEST: Final = 0.8
 _FIRST_RETRY_SECONDS: Final = 5.0
 _LAST_RETRY_SECONDS: Final = 3600.0
+_ASK_SECONDS: Final = 30.0
 _LONGEST_SLEEP_SECONDS: Final = 3600.0  # a host that was suspended finds out soon enough
 _State = api.IssuanceStatus.State
 
@@ -43,6 +49,7 @@ class OwnCertificate:
         state_dir: StateDir,
         *,
         changed: Callable[[NodeCertificates], None],
+        leader: Leader | None = None,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -52,6 +59,7 @@ class OwnCertificate:
         self._node_id = certificates.identity.node_id
         self._state_dir = state_dir
         self._changed = changed
+        self._leader = leader
         self._clock = clock
         self._random = random
         self._look = asyncio.Event()
@@ -119,15 +127,28 @@ class OwnCertificate:
 
     async def _renew(self, root: bytes) -> None:
         csr, key = new_request()
-        await self._store.update(lambda tx: request_renewal(tx, self._node_id, csr))
-        node = await self._signer.wait_final(self._node_id)
-        if node.certificate.csr != csr or node.certificate.status.state != _State.ISSUED:
-            reason = node.certificate.status.err or "another request came between"
+        issued = await self._ask(csr)
+        if issued.csr != csr or issued.status.state != _State.ISSUED:
+            reason = issued.status.err or "another request came between"
             raise UnavailableError(f"it was not issued: {reason}")
-        await self._use(NodeCertificates.of(root, node.certificate.certificate, key))
+        await self._use(NodeCertificates.of(root, issued.certificate, key))
         self._exposed = False
         end = f"{self._certificates.not_after:%Y-%m-%d %H:%M} UTC"
         log.info("renewed this manager's certificate", extra=fields(until=end))
+
+    async def _ask(self, csr: bytes) -> api.Certificate:
+        """Of the signer here, or of the manager that leads."""
+        if self._leader is None or self._leader.is_here:
+            await self._store.update(lambda tx: request_renewal(tx, self._node_id, csr))
+            return (await self._signer.wait_final(self._node_id)).certificate
+        stub = NodeCAStub(await self._leader.channel())
+        request = api.IssueNodeCertificateRequest(csr=csr)
+        status = api.NodeCertificateStatusRequest(node_id=self._node_id)
+        try:
+            await stub.IssueNodeCertificate(request, timeout=_ASK_SECONDS)
+            return (await stub.NodeCertificateStatus(status, timeout=_ASK_SECONDS)).certificate
+        except aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
 
     async def _use(self, certificates: NodeCertificates) -> None:
         await asyncio.to_thread(certificates.save, self._state_dir)

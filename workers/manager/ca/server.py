@@ -1,6 +1,6 @@
 """The CA and NodeCA services: who asks for a certificate, and how the request fares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -45,10 +45,22 @@ def is_removed(store: Store, node_id: str) -> bool:
     return any(node_id in cluster.blacklisted_certificates for cluster in clusters)
 
 
+def _no_refusal() -> str:
+    return ""
+
+
 class CAServer(CAServicer, NodeCAServicer):
     """Both services; `signer` does the signing, wherever it runs in this manager."""
 
-    def __init__(self, store: Store, signer: Signer, random: Random) -> None:
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        random: Random,
+        refusal: Callable[[], str] = _no_refusal,
+    ) -> None:
+        """`refusal` says why there can be no other manager; empty where there can."""
+        self._refusal = refusal
         self._store = store
         self._signer = signer
         self._random = random
@@ -109,11 +121,8 @@ class CAServer(CAServicer, NodeCAServicer):
     async def _join(self, request: api.IssueNodeCertificateRequest, former: bytes) -> api.Node:
         cluster = self._cluster()
         role = role_of(request.token, cluster.root_ca.join_tokens)
-        if role == api.NodeRole.MANAGER:
-            raise FailedPreconditionError(
-                "a manager cannot join: this cluster's store is one manager's own. Join with the"
-                " worker token"
-            )
+        if role == api.NodeRole.MANAGER and (reason := self._refusal()):
+            raise FailedPreconditionError(f"a manager cannot join: {reason}. Join as a worker")
         known = self._known(request.csr, role, former)
         if known is not None:
             log.info("a node gets back in", extra=fields(node=known.id))

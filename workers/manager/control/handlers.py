@@ -18,6 +18,9 @@ class Members(Protocol):
     def status(self, node_id: str) -> api.ManagerStatus | None:
         """How that node does as a manager; None for one that is no member of the group."""
 
+    def refusal(self) -> str:
+        """Why there can be no other manager; empty where there can."""
+
 
 IsDirty = Callable[[api.Service, api.Task, api.Node | None], bool]
 

@@ -1,6 +1,7 @@
 """Node calls."""
 
 from functools import partial
+from typing import Final
 
 from cryptography import x509
 
@@ -16,6 +17,8 @@ from workers.manager.control.handlers import (
     UnsoundStateError,
     invalid_argument,
 )
+
+_REACHABLE: Final = api.RaftMemberStatus.Reachability.REACHABLE
 
 
 class Nodes(Handlers):
@@ -54,7 +57,7 @@ class Nodes(Handlers):
 
         def update(tx: WriteTx) -> api.Node:
             node = tx.nodes.copy(request.node_id)
-            _check_role(tx, node, request.spec.desired_role)
+            self._check_role(tx, node, request.spec.desired_role)
             node.meta.version.CopyFrom(request.node_version)
             node.spec.CopyFrom(request.spec)
             return tx.nodes.update(node)
@@ -95,6 +98,24 @@ class Nodes(Handlers):
         if status is not None:
             node.manager_status.CopyFrom(status)
 
+    def _check_role(self, tx: WriteTx, node: api.Node, role: api.NodeRole.ValueType) -> None:
+        """The last manager stays one, a quorum stays one, and no role is promised in vain."""
+        if role == node.spec.desired_role:
+            return
+        if role == api.NodeRole.MANAGER:
+            if reason := self._members.refusal():
+                raise FailedPreconditionError(f"node {node.id} cannot become a manager: {reason}")
+            return
+        left = [one for one in tx.nodes.find(by.role(api.NodeRole.MANAGER)) if one.id != node.id]
+        if not left:
+            raise FailedPreconditionError("attempting to demote the last manager of the swarm")
+        alive = sum(one.manager_status.reachability == _REACHABLE for one in left)
+        if alive <= len(left) // 2:
+            raise FailedPreconditionError(
+                f"cannot demote node {node.id}: of the {len(left)} managers that would be left "
+                f"only {alive} can be reached, which is no quorum. Bring another one back first"
+            )
+
     def _check_removable(self, node: api.Node, *, force: bool) -> None:
         wants_manager = node.spec.desired_role == api.NodeRole.MANAGER
         if wants_manager and self._members.status(node.id) is not None:
@@ -104,19 +125,6 @@ class Nodes(Handlers):
             )
         if not force and node.status.state == api.NodeStatus.State.READY:
             raise FailedPreconditionError(f"node {node.id} is not down and can't be removed")
-
-
-def _check_role(tx: WriteTx, node: api.Node, role: api.NodeRole.ValueType) -> None:
-    """The last manager stays one, and nobody is promised a role that it would never get."""
-    if role == node.spec.desired_role:
-        return
-    if role == api.NodeRole.MANAGER:
-        raise FailedPreconditionError(
-            f"node {node.id} cannot become a manager: this cluster's store is one manager's own"
-        )
-    managers = tx.nodes.find(by.role(api.NodeRole.MANAGER))
-    if [manager.id for manager in managers] == [node.id]:
-        raise FailedPreconditionError("attempting to demote the last manager of the swarm")
 
 
 def _refuse_certificate(tx: WriteTx, node: api.Node, now: float) -> None:

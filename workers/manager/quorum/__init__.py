@@ -2,6 +2,8 @@
 
 alone (SQLite) ──a second manager asks to join──▶ moving ──▶ a quorum of one ──▶ of two, three …
 
+part       what the rest of the manager knows of it: alone, or one of several
+opening    at a manager's start: join, or come back, and wait for the quorum
 joining    a new manager's part: ask, keep the answer, wait until its etcd is a voter
 moving     the store goes from this manager's file into etcd, when the second manager asks
 server     what other managers ask: to join, and where everyone is

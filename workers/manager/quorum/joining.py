@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from random import Random
 from typing import Final
 
@@ -80,6 +81,7 @@ def _keep(state_dir: StateDir, answer: JoinQuorumResponse) -> QuorumFile:
     data_key.adopt(state_dir.node_key, answer.data_key)
     own_id = NodeCertificates.load(state_dir).identity.node_id
     quorum = QuorumFile(node_id=own_id, members=dict(answer.members), start=EXISTING)
-    state_dir.etcd.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+    shutil.rmtree(state_dir.etcd, ignore_errors=True)  # of an earlier time in a quorum
+    state_dir.etcd.mkdir(mode=PRIVATE_DIR)
     quorum.save(state_dir.quorum)
     return quorum

@@ -39,7 +39,7 @@ async def open_quorum(
         await asyncio.to_thread(undo, state_dir)
         report(Quorum(shared=False))
         await book.reload()
-    others = await asyncio.to_thread(_to_join, state_dir) if book.file is None else []
+    others = await asyncio.to_thread(_to_join, state_dir, config) if book.file is None else []
     if book.file is None and not others:
         return None
     async with Waiting(config, book, clock, random) as waiting:
@@ -50,23 +50,28 @@ async def open_quorum(
         report(Quorum(shared=True))
         client = EtcdClient(state_dir.etcd / "client:0")
         await waiting.quorum(client)
+    if state_dir.store.exists():  # from when this manager was alone; it counts for nothing now
+        await asyncio.to_thread(state_dir.store.rename, state_dir.store.with_suffix(".moved"))
     return client
 
 
 def shared_backend(
     config: NodeConfig, client: EtcdClient, node_id: str, clock: Clock, random: Random
-) -> tuple[EtcdBackend, EtcdLease]:
-    """The store that the managers share, and who of them may write."""
+) -> EtcdBackend:
+    """The store that the managers share."""
     state_dir = StateDir(config.state_dir)
     seconds = max(1, math.ceil(1.5 * config.election_tick))  # etcd grants no shorter lease
     lease = EtcdLease(client, node_id, seconds, clock, random)
     sealer = data_key.open_data_keys(state_dir.node_key).sealer(state_dir.node_key)
-    return EtcdBackend(client, lease, sealer, clock, random), lease
+    return EtcdBackend(client, lease, sealer, clock, random)
 
 
-def _to_join(state_dir: StateDir) -> list[str]:
+def _to_join(state_dir: StateDir, config: NodeConfig) -> list[str]:
     """The managers to ask, where this node was made one and has nothing of it yet."""
     if state_dir.store.exists() or not NodeCertificates.exist(state_dir):
         return []
     shown = NodeCertificates.load(state_dir).identity
-    return other_managers(state_dir, shown.node_id) if shown.role == MANAGER else []
+    if shown.role != MANAGER:
+        return []
+    told = [config.join_addr] if config.join_addr else []
+    return list(dict.fromkeys(told + other_managers(state_dir, shown.node_id)))

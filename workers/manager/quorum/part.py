@@ -5,6 +5,7 @@ to serve, what to run always, and what to run while it leads.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from swarmd.logs import fields, get_logger
 from swarmd.rpc.hand_over import DOOR
 from swarmd.security import data_key
 from swarmd.security.certificates import NodeCertificates
+from swarmd.security.identity import MANAGER
 from swarmd.state_dir import StateDir
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient, EtcdLease
@@ -27,6 +29,7 @@ from workers.manager.quorum.joining import announce
 from workers.manager.quorum.leader import LeaderElsewhere
 from workers.manager.quorum.members import KeepMembers, Membership
 from workers.manager.quorum.moving import Moving
+from workers.manager.quorum.roles import RoleManager
 from workers.manager.quorum.server import Joins, QuorumServicer
 
 log = get_logger(__name__)
@@ -37,31 +40,30 @@ class Component(Protocol):
     async def run(self) -> None: ...
 
 
-class Part(Protocol):
+class Part(ABC):
     """Either of the two below; `address` is set before `run`."""
 
-    address: str
-    leader: LeaderElsewhere | None
+    address: str = ""
+    leader: LeaderElsewhere | None = None
+    door: Path | None = None
+    components: Sequence[Component] = ()
     servicer: QuorumServicer
-    door: Path | None
-    components: Sequence[Component]
 
+    @abstractmethod
     async def run(self) -> None:
         """What every manager does; returns when this one has to start again."""
 
+    @abstractmethod
     def refusal(self) -> str:
         """Why there can be no other manager; empty where there can."""
 
+    @abstractmethod
     def use(self, certificates: NodeCertificates) -> None:
         """Show these to other managers from now on."""
 
 
-class Alone:
+class Alone(Part):
     """It keeps the store itself, until another manager asks to join."""
-
-    leader = None
-    door = None
-    components: Sequence[Component] = ()
 
     def __init__(
         self,
@@ -73,7 +75,6 @@ class Alone:
         node_id: str,
         clock: Clock,
     ) -> None:
-        self.address = ""
         self._store = store
         self._state_dir = state_dir
         self._kept = kept
@@ -81,9 +82,9 @@ class Alone:
         self._node_id = node_id
         self._clock = clock
         self._wanted = asyncio.Event()
-        self.servicer = QuorumServicer(
-            AddressBook(state_dir), Joins(store, AddressBook(state_dir), self._share)
-        )
+        self.components = (RoleManager(store, None, node_id, clock),)
+        book = AddressBook(state_dir)
+        self.servicer = QuorumServicer(book, Joins(store, book, self._share))
 
     async def run(self) -> None:
         """Move the store once it is wanted; what fails is tried again when it is wanted again."""
@@ -117,7 +118,7 @@ class Alone:
         raise UnavailableError("the store moves to where managers share it: try again")
 
 
-class OneOfSeveral:
+class OneOfSeveral(Part):
     """It keeps the store together with others, in etcd."""
 
     def __init__(
@@ -132,9 +133,8 @@ class OneOfSeveral:
         clock: Clock,
         random: Random,
     ) -> None:
-        self.address = ""
         self.door = state_dir.etcd / DOOR
-        self.leader = LeaderElsewhere(lease, store, certificates, clock)
+        self._elsewhere = self.leader = LeaderElsewhere(lease, store, certificates, clock)
         self._store = store
         self._state_dir = state_dir
         self._clock = clock
@@ -143,7 +143,10 @@ class OneOfSeveral:
         self._book = book
         self.servicer = QuorumServicer(book, Joins(store, book, self._share))
         own_id = certificates.identity.node_id
-        self.components = (KeepMembers(store, self._membership, own_id, clock),)
+        self.components = (
+            RoleManager(store, self._membership, own_id, clock),
+            KeepMembers(store, self._membership, own_id, clock),
+        )
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -154,14 +157,17 @@ class OneOfSeveral:
         return ""
 
     def use(self, certificates: NodeCertificates) -> None:
-        self.leader.certificates = certificates
+        self._elsewhere.certificates = certificates
+        if certificates.identity.role != MANAGER:
+            log.warning("this node is no manager any more")
+            self._state_dir.quorum.unlink(missing_ok=True)
 
     async def _announce(self) -> None:
         """The others find this manager here, though it may have been elsewhere before."""
         backoff = Backoff(0.2, 5.0, self._random)
         while True:
             try:
-                await announce(await self.leader.channel(), self.address)
+                await announce(await self._elsewhere.channel(), self.address)
             except SwarmError as error:
                 delay = backoff.next()
                 log.info("cannot say yet where I am", extra=fields(error=error, retry_in=delay))

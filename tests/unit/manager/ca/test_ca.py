@@ -1,6 +1,7 @@
 """Requests come in, certificates go out: the CA and NodeCA services on a store."""
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -16,7 +17,7 @@ from swarmd.security.certificates import NodeCertificates, new_request, parse_ch
 from swarmd.security.identity import MANAGER, WORKER, Identity
 from tests import builders
 from tests.unit.manager.ca.asking import NOBODY, cluster_of, of, request, status
-from workers.manager.ca.server import is_removed
+from workers.manager.ca.server import CAServer, is_removed
 
 State = api.IssuanceStatus.State
 
@@ -39,10 +40,16 @@ async def test_a_worker_token_makes_a_worker(ca, store):
     assert api.NodeRole.WORKER == store.view().nodes.get(joined.node_id).spec.desired_role
 
 
-async def test_a_manager_token_is_refused_with_a_sentence(ca, store):
-    with pytest.raises(FailedPreconditionError, match="Join with the worker token"):
+async def test_a_manager_token_is_refused_where_there_can_be_one_manager_alone(store, signer):
+    ca = CAServer(store, signer, Random(3), lambda: "there is no etcd")
+    with pytest.raises(FailedPreconditionError, match="there is no etcd"):
         await ca.IssueNodeCertificate(request(store, "manager"), NOBODY)
     assert 0 == len(store.view().nodes)
+
+
+async def test_a_manager_token_makes_a_manager(ca, store):
+    joined = await ca.IssueNodeCertificate(request(store, "manager"), NOBODY)
+    assert api.NodeRole.MANAGER == store.view().nodes.get(joined.node_id).role
 
 
 async def test_a_joining_node_says_its_availability(ca, store):

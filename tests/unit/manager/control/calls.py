@@ -23,6 +23,9 @@ class OnlyMember:
     node_id: str
     addr: str = "10.0.0.1:4242"
 
+    def refusal(self) -> str:
+        return "this cluster's store is one manager's own"
+
     def status(self, node_id: str) -> api.ManagerStatus | None:
         if node_id != self.node_id:
             return None

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from swarmd import api
 from swarmd.errors import Status
-from swarmd.store import Store
+from swarmd.store import Store, WriteTx
 from tests import builders
 from tests.fakes.clock import START, FakeClock
 from tests.unit.manager.control.calls import INVALID_ARGUMENT, OnlyMember, put, refusal
@@ -267,8 +267,28 @@ async def test_another_manager_than_the_last_may_be_demoted(
 ) -> None:
     second = builders.node("m2", role=api.NodeRole.MANAGER)
     await put(store, second)
+    await store.update(lambda tx: _reach(tx, manager.id))
     members = OnlyMember(manager.id)
     control = ControlServicer(store, clock, Random(0), members, lambda *_: False)
     request = change(second, desired_role=api.NodeRole.WORKER)
     updated = (await control.UpdateNode(request, None)).node
     assert api.NodeRole.WORKER == updated.spec.desired_role
+
+
+async def test_no_demotion_leaves_managers_without_a_quorum(
+    store: Store, clock: FakeClock, manager: api.Node
+) -> None:
+    second = builders.node("m2", role=api.NodeRole.MANAGER)
+    await put(store, second)
+    control = ControlServicer(store, clock, Random(0), OnlyMember(manager.id), lambda *_: False)
+    status, said = await refusal(
+        control.UpdateNode(change(second, desired_role=api.NodeRole.WORKER), None)
+    )
+    assert Status.FAILED_PRECONDITION == status
+    assert "of the 1 managers that would be left only 0 can be reached" in said
+
+
+def _reach(tx: WriteTx, node_id: str) -> None:
+    node = tx.nodes.copy(node_id)
+    node.manager_status.reachability = api.RaftMemberStatus.Reachability.REACHABLE
+    tx.nodes.update(node)
