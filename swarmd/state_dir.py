@@ -103,6 +103,13 @@ class StateDir:
         """The socket of that supervisord."""
         return supervisord_socket(self.supervisor)
 
+    def kept(self) -> list[Path]:
+        """What a node keeps of its cluster and its tasks; its logs and options are none of that."""
+        places = (self.root_ca, self.store, self.quorum, self.tasks_db, self.tasks / "any")
+        directories = [one.parent for one in places]
+        with_content = [one for one in directories if one.is_dir() and any(one.iterdir())]
+        return [*with_content, *(one for one in (self.remotes, self.join_settings) if one.exists())]
+
     def make(self) -> None:
         """Create every directory, private to its owner; raises OSError."""
         for path in (self.node_report, self.root_ca, self.store, self.tasks_db):

@@ -1,6 +1,6 @@
-"""Questions about a node: may it run tasks, is it a manager?
+"""Questions about a node: may it run tasks, is it a manager? And how a manager's begins.
 
-Each takes None too, for a node that is gone: it runs nothing.
+Each question takes None too, for a node that is gone: it runs nothing.
 """
 
 from swarmd import api
@@ -47,3 +47,20 @@ def can_keep_tasks(node: api.Node | None) -> bool:
 def can_take_tasks(node: api.Node | None) -> bool:
     """Its agent is there, and the operator lets it have more."""
     return is_ready(node) and is_active(node)
+
+
+def manager_node(node_id: str) -> api.Node:
+    """A manager's own node object; its status and description come from the dispatcher."""
+    return api.Node(
+        id=node_id,
+        role=api.NodeRole.MANAGER,
+        spec=api.NodeSpec(
+            desired_role=api.NodeRole.MANAGER,
+            membership=api.NodeSpec.Membership.ACCEPTED,
+        ),
+        certificate=api.Certificate(
+            cn=node_id,
+            role=api.NodeRole.MANAGER,
+            status=api.IssuanceStatus(state=api.IssuanceStatus.State.ISSUED),
+        ),
+    )

@@ -20,9 +20,11 @@ _LATE: Final = {
     "logs": "swarmd.cli.logs",
     "reload": "swarmd.cli.service",
     "restart": "swarmd.cli.service",
+    "restore": "swarmd.cli.restore",
     "start": "swarmd.cli.service",
     "status": "swarmd.cli.status",
     "stop": "swarmd.cli.service",
+    "store": "swarmd.cli.store",
     "unlock": "swarmd.cli.unlock",
 }
 

@@ -77,7 +77,7 @@ def leave(config: Path | None, state_dir: Path, force: bool, timeout: float) -> 
     """
     place = StateDir(state_dir)
     member = membership(place)
-    if member is None and not _files(place):
+    if member is None and not place.kept():
         raise click.ClickException("this node is of no cluster")
     try:
         _leave(place, member, time.monotonic() + timeout, force=force)
@@ -134,7 +134,7 @@ def _leave(place: StateDir, member: Identity | None, deadline: float, *, force: 
     _end_containers(place, deadline, force=force)
     stop_tasks(place, deadline)
     end_supervisords(place, deadline)
-    for path in _files(place):
+    for path in place.kept():
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -149,10 +149,3 @@ def _end_containers(place: StateDir, deadline: float, *, force: bool) -> None:
         if not force:
             raise UnavailableError(f"{error}. Try again, or give --force to leave them") from error
         click.echo(f"Warning: {error}", err=True)
-
-
-def _files(place: StateDir) -> list[Path]:
-    """What a node keeps of its cluster and its tasks; its logs and options stay."""
-    directories = (place.root_ca.parent, place.store.parent, place.tasks_db.parent, place.tasks)
-    with_content = [one for one in directories if one.is_dir() and any(one.iterdir())]
-    return [*with_content, *(one for one in (place.remotes, place.join_settings) if one.exists())]

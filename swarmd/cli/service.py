@@ -122,7 +122,7 @@ def _refuse_ended(supervisord: sv.Supervisord, state_dir: StateDir, progress: "_
     if info["statename"] == "BACKOFF":
         supervisord.call("supervisor.stopProcess", sv.PROGRAM)
     progress.end()
-    if not _count_tasks(state_dir):
+    if not count_tasks(state_dir):
         # Nothing is left for it to do; a start after the mend brings another.
         end_supervisords(state_dir, time.monotonic() + _END_SECONDS)
     why = NodeReport.read(state_dir).facts.get("reason")
@@ -146,7 +146,7 @@ def stop(config: Path | None, state_dir: Path, tasks: bool, timeout: float) -> N
     deadline = time.monotonic() + timeout
     try:
         ran = stop_node(place, deadline)
-        left = _stop_all(place, deadline) if tasks else _count_tasks(place)
+        left = _stop_all(place, deadline) if tasks else count_tasks(place)
         if not left:
             end_supervisords(place, deadline)
     except (UnavailableError, OSError) as error:
@@ -195,7 +195,8 @@ def _supervisords(place: StateDir) -> Iterator[sv.Supervisord]:
             yield supervisord
 
 
-def _count_tasks(place: StateDir) -> int:
+def count_tasks(place: StateDir) -> int:
+    """So many host processes of this node's tasks run."""
     running = ("RUNNING", "STARTING", "STOPPING")
     infos = (info for one in _supervisords(place) for info in one.tasks())
     return sum(info["statename"] in running for info in infos)
@@ -208,7 +209,7 @@ def stop_tasks(place: StateDir, deadline: float) -> int:
         except xmlrpc.client.Fault as fault:
             message = f"the supervisord at {supervisord.socket_path} cannot stop tasks: {fault}"
             raise UnavailableError(message) from fault
-    _wait(lambda: _count_tasks(place) == 0, deadline, "tasks have not stopped")
+    _wait(lambda: count_tasks(place) == 0, deadline, "tasks have not stopped")
     return 0
 
 

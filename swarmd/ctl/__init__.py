@@ -26,6 +26,7 @@ What is shown:
 
 The nouns:
 
+    backup.py           the whole cluster into one sealed file
     ca.py               the root CA, and its change
     cluster.py, node.py, task.py, secret.py, config.py, network.py, service.py
     volume.py, volume_spec.py

@@ -16,6 +16,7 @@ from typing import Any, Final
 import click
 from grpc import aio
 
+from swarmd.api.protos.backup_pb2_grpc import BackupStub
 from swarmd.api.protos.ca_pb2_grpc import CAStub
 from swarmd.api.protos.control_pb2_grpc import ControlStub
 from swarmd.api.protos.explain_pb2_grpc import ExplainStub
@@ -56,7 +57,7 @@ class _Timed:
 
 
 class Control:
-    """The APIs of one manager, over its control socket; `watch` and `logs` have no deadline."""
+    """The APIs of one manager, over its control socket; streams have no deadline."""
 
     def __init__(self, channel: aio.Channel, settings: Settings) -> None:
         self.settings = settings
@@ -69,6 +70,7 @@ class Control:
         self.journal: Any = _Timed(JournalStub(channel))
         self.watch: Any = WatchStub(channel)
         self.logs: Any = LogsStub(channel)
+        self.backup: Any = BackupStub(channel)
 
 
 def with_control(

@@ -9,6 +9,7 @@ from click.shell_completion import get_completion_class
 from swarmd import __version__
 from swarmd.config import DEFAULT_CONTROL_SOCKET
 from swarmd.ctl.aliases import AliasedGroup
+from swarmd.ctl.backup import backup
 from swarmd.ctl.ca import ca
 from swarmd.ctl.cluster import cluster
 from swarmd.ctl.connection import Settings
@@ -59,5 +60,18 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "swarmctl", "_SWARMCTL_COMPLETE").source())
 
 
-for noun in (ca, cluster, config, explain, network, node, secret, service, stack, task, volume):
-    main.add_command(noun)
+for command in (
+    backup,
+    ca,
+    cluster,
+    config,
+    explain,
+    network,
+    node,
+    secret,
+    service,
+    stack,
+    task,
+    volume,
+):
+    main.add_command(command)

@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from swarmd.api.protos import (
     autolock_pb2,
+    backup_pb2,
     ca_pb2,
     control_pb2,
     dispatcher_pb2,
@@ -37,6 +38,7 @@ from swarmd.security.identity import Peer
 
 _FILES: Final = (
     autolock_pb2,
+    backup_pb2,
     ca_pb2,
     control_pb2,
     dispatcher_pb2,

@@ -19,6 +19,8 @@ key file (data_key). With autolock that file is sealed (sealed_key) under the cl
     key_file        the node key on disk, with its headers, and its seal
     data_key        the key of the store, in those headers
     sealed_key      a private key under an unlock key, in SwarmKit's form
+    sealed_parts    a backup's file: parts under a passphrase or a recovery key
+    recovery_key    mint, parse and show SWMBKP keys
     unlock_key      mint, parse and show SWMKEY keys; the one that this process knows
     encryption      seal and open bytes
     join_tokens     mint, parse and check SWMTKN tokens

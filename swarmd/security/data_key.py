@@ -55,6 +55,12 @@ def open_data_keys(path: Path) -> DataKeys:
         return keys
 
 
+def read_data_keys(path: Path) -> DataKeys | None:
+    """The same, of a file that is only looked at; None where it has none."""
+    found = key_file.read(path)
+    return _keys(path, found.headers) if _CURRENT in found.headers else None
+
+
 def adopt(path: Path, key: bytes) -> None:
     """Have this data key in the file, which another manager uses; raises as `open_data_keys`."""
     assert len(key) == KEY_BYTES

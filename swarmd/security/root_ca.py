@@ -15,8 +15,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from swarmd import api
 from swarmd.security.certificates import (
     BadCertificateError,
+    NodeCertificates,
     check_chain,
     check_key,
+    new_request,
     parse_chain,
 )
 from swarmd.security.identity import CA, MANAGER, Identity
@@ -161,6 +163,15 @@ def signer_of(root: api.RootCA) -> Signer:
     following = root.root_rotation
     signer = RootCA(following.ca_cert, following.ca_key).signer()
     return replace(signer, intermediates=following.cross_signed_ca_cert)
+
+
+def certify(
+    root: api.RootCA, identity: Identity, expiry_seconds: float, now: float
+) -> NodeCertificates:
+    """A fresh key for that node, and its certificate; raises as `signer_of`."""
+    request, key = new_request()
+    chain = signer_of(root).sign(request, identity, expiry_seconds, now)
+    return NodeCertificates.of(root.ca_cert, chain, key)
 
 
 def check_root(pem: bytes, now: float) -> None:

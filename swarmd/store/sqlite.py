@@ -72,6 +72,15 @@ class SqliteBackend(Sole):
     async def load(self) -> Loaded:
         return await self._call(self._load)
 
+    async def look(self) -> Loaded:
+        """Everything, as of one moment, of a file that another process may be writing to."""
+
+        def read() -> Loaded:
+            with self._boot_errors():
+                return self._read()[0]
+
+        return await self._call(read)
+
     async def commit(self, version: int, rows: Sequence[Row]) -> None:
         await self._call(lambda: self._commit(version, rows))
 
@@ -142,6 +151,7 @@ class SqliteBackend(Sole):
         uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         with contextlib.closing(connection):
+            connection.execute("BEGIN")
             schema = self._check_schema(connection)
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":

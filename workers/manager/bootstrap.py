@@ -20,16 +20,17 @@ from typing import Final
 
 from swarmd import api
 from swarmd.api import defaults, times
+from swarmd.api.nodes import manager_node
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError, CorruptStateError, ResourceExhaustedError
 from swarmd.ids import new_id
 from swarmd.logs import fields, get_logger
 from swarmd.security import join_tokens, unlock_key
-from swarmd.security.certificates import BadCertificateError, NodeCertificates, new_request
+from swarmd.security.certificates import BadCertificateError, NodeCertificates
 from swarmd.security.identity import MANAGER, Identity
 from swarmd.security.key_file import corrupt
-from swarmd.security.root_ca import RootCA, signer_of
+from swarmd.security.root_ca import RootCA, certify
 from swarmd.state_dir import StateDir
 from swarmd.store import Store, WriteTx, by
 from workers.manager.key_manager import first_keys, newest
@@ -101,23 +102,6 @@ def _unlock_keys(random: Random) -> list[api.EncryptionKey]:
     return [api.EncryptionKey(subsystem=MANAGER, key=unlock_key.mint(random))]
 
 
-def manager_node(node_id: str) -> api.Node:
-    """A manager's own node object; its status and description come from the dispatcher."""
-    return api.Node(
-        id=node_id,
-        role=api.NodeRole.MANAGER,
-        spec=api.NodeSpec(
-            desired_role=api.NodeRole.MANAGER,
-            membership=api.NodeSpec.Membership.ACCEPTED,
-        ),
-        certificate=api.Certificate(
-            cn=node_id,
-            role=api.NodeRole.MANAGER,
-            status=api.IssuanceStatus(state=api.IssuanceStatus.State.ISSUED),
-        ),
-    )
-
-
 def ingress_network(network_id: str) -> api.Network:
     """Services that publish ports on every node ask for it: it has to be there, as SwarmKit's."""
     spec = api.NetworkSpec(
@@ -186,11 +170,8 @@ async def _certify(
     cluster: api.Cluster, identity: Identity, state_dir: StateDir, clock: Clock
 ) -> None:
     """Sign a certificate for this node with the cluster's own root, and put it on disk."""
-    root = cluster.root_ca
-    request, key = new_request()
     expiry = times.seconds(cluster.spec.ca_config.node_cert_expiry)
-    chain = signer_of(root).sign(request, identity, expiry, clock.now())
-    certificates = NodeCertificates.of(root.ca_cert, chain, key)
+    certificates = certify(cluster.root_ca, identity, expiry, clock.now())
     try:
         await asyncio.to_thread(certificates.save, state_dir)
     except OSError as error:

@@ -7,6 +7,7 @@ from random import Random
 from swarmd.clock import Clock
 from swarmd.store import Store
 from workers.manager.attachments import Attachments
+from workers.manager.backup_api import BackupApi
 from workers.manager.ca.external import Own, answering, cross_sign, external_ca
 from workers.manager.ca.server import CAServer
 from workers.manager.ca.signer import Signer
@@ -54,6 +55,7 @@ class Services:
             NotLocked(),
             LogBroker(store, clock, random),
             Attachments(store, clock, random),
+            BackupApi(store, clock),
             GovernorApi(store, clock),
             JournalApi(store),
             ExplainApi(store),
