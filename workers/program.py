@@ -42,6 +42,7 @@ from swarmd.ipc.messages import (
 )
 from swarmd.ipc.parent_link import ParentLink
 from swarmd.ipc.pipe import LineReader, LineWriter
+from swarmd.rpc.wakeups import take_all
 from swarmd.security import unlock_key
 from swarmd.state_dir import StateDir
 
@@ -68,6 +69,7 @@ def run_worker(name: str, main: Main) -> NoReturn:
 
 
 async def _run(name: str, main: Main) -> ExitStatus:
+    take_all(asyncio.get_running_loop())
     ends = _Ends(name)
     async with asyncio.TaskGroup() as group:
         alive = group.create_task(_say_alive(ends, float(os.environ.pop(ALIVE_SECONDS, "0.5"))))

@@ -11,6 +11,7 @@ from bench.daemon import daemon
 from bench.figures import Figure, show
 from bench.fleet import Behaviour, Fleet
 from bench.fleet.cluster import Cluster
+from swarmd.rpc.wakeups import take_all
 
 
 @click.command()
@@ -38,6 +39,7 @@ async def _measure(
     behaviour: Behaviour,
     idle: float,
 ) -> list[Figure]:
+    take_all(asyncio.get_running_loop())
     async with opened as cluster, Fleet(cluster.address, cluster.token) as fleet:
         await cluster.drain_all()
         begin, spent = time.monotonic(), cluster.cpu_seconds
@@ -46,8 +48,8 @@ async def _measure(
             Figure(f"{nodes:,} nodes join at once", time.monotonic() - begin, "s"),
             Figure("… of the manager's CPU", cluster.cpu_seconds - spent, "s"),
         ]
-        await cluster.wait_quiet()
-        figures += await _tasks(cluster, f"{tasks:,} tasks on {nodes:,} nodes", tasks)
+        await cluster.wait_quiet(nodes)
+        figures += await _tasks(cluster, f"{tasks:,} tasks on {nodes:,} nodes", nodes, tasks)
         slowest = max(agent.slowest_beat for agent in fleet.agents)
         figures.append(Figure("… slowest heartbeat", slowest, "s"))
         begin, spent = time.monotonic(), cluster.cpu_seconds
@@ -58,13 +60,13 @@ async def _measure(
         return figures + broken
 
 
-async def _tasks(cluster: Cluster, name: str, tasks: int) -> list[Figure]:
+async def _tasks(cluster: Cluster, name: str, nodes: int, tasks: int) -> list[Figure]:
     begin, spent = time.monotonic(), cluster.cpu_seconds
     service_id = await cluster.create("many", tasks)
     created = time.monotonic()
     await cluster.wait_running(service_id, tasks)
     running = time.monotonic()
-    quiet = max(await cluster.wait_quiet(), running)
+    quiet = max(await cluster.wait_quiet(nodes), running)
     return [
         Figure(f"{name}: CreateService", created - begin, "s"),
         Figure("… create to all RUNNING", running - begin, "s"),

@@ -17,6 +17,7 @@ MEBIBYTE = 1 << 20
 _LOOK_SECONDS = 0.1  # each look counts the service's tasks: oftener would measure the looks
 _QUIET_SECONDS = 0.5
 _QUIET_SHARE = 0.1
+_BEATING_SHARE = 0.0005  # of a core, for each node's heartbeats
 
 
 class Cluster:
@@ -68,12 +69,16 @@ class Cluster:
                     return
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def wait_quiet(self) -> float:
-        """When the manager had stopped working, by time.monotonic(): a tenth of a core or less."""
+    async def wait_quiet(self, nodes: int = 0) -> float:
+        """When the manager had stopped working, by time.monotonic().
+
+        That is a tenth of a core or less, beside the heartbeats of so many nodes.
+        """
+        share = _QUIET_SHARE + nodes * _BEATING_SHARE
         while True:
             begin, spent = time.monotonic(), self.cpu_seconds
             await asyncio.sleep(_QUIET_SECONDS)
-            if self.cpu_seconds - spent < _QUIET_SHARE * _QUIET_SECONDS:
+            if self.cpu_seconds - spent < share * _QUIET_SECONDS:
                 return begin
 
     @property

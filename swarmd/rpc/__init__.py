@@ -19,6 +19,7 @@ TLS ends in the router, as grpcio can require a client's certificate or ignore i
 one listener, the caller's real address and new certificates without closing the port.
 
     sockets    bind the two kinds of port, or say why not
+    wakeups    every event of grpcio that is there, in one turn of a busy loop
     channel    dial a manager, or the control socket
     tunnel     dial it by TLS of our own, where the manager's does not offer HTTP/2
     hand_over  another manager's etcd comes in: past this process, to the etcd worker

@@ -15,8 +15,9 @@ from grpc import aio
 
 from swarmd.rpc.errors import from_rpc_error
 
-COUNT: Final = 8
+COUNT: Final = 32
 _HEAR: Final = "/swarmd.Inner/Hear"  # no service of the wire: it says nothing, to anybody
+_HEAR_SECONDS: Final = 30.0
 _OWNER_ONLY: Final = 0o177
 
 
@@ -65,7 +66,7 @@ class InnerServers:
         if not self._channels:
             self._channels = [aio.insecure_channel(f"unix:{path}") for path in self._paths]
         for channel in self._channels:
-            yield channel.unary_unary(_HEAR, None, None)(b"")
+            yield channel.unary_unary(_HEAR, None, None)(b"", timeout=_HEAR_SECONDS)
 
 
 class _Ear(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
