@@ -30,6 +30,9 @@ def command_line(etcd: str, config: NodeConfig, quorum: QuorumFile) -> list[str]
         "max-txn-ops": str(_MOST_OPS),
         "max-request-bytes": str(_MOST_BYTES),
         "quota-backend-bytes": str(_QUOTA_BYTES),
+        # It would have every change of members wait for five quiet seconds; those that can do harm,
+        # a vote more and a vote less, are checked by the leader (workers.manager.quorum.members).
+        "strict-reconfig-check": "false",
         "auto-compaction-mode": "revision",
         "auto-compaction-retention": str(_KEPT_REVISIONS),
         "logger": "zap",
