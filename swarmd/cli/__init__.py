@@ -8,6 +8,7 @@ containers.py        ends the containers of a node that does not run
 unlock.py            unlock
 restore.py           restore: a backup's cluster goes on here
 store.py             store check, dump and object
+import_swarm.py      import: a swarm of SwarmKit's or Docker's
 chaos.py             chaos: the simulation, as a program of its own
 join_settings.py     what join was told, until the node has joined
 logs.py              what they logged

@@ -15,6 +15,7 @@ from swarmd.cli.options import node_config, node_options, with_live_changes
 
 _LATE: Final = {
     "chaos": "swarmd.cli.chaos",
+    "import": "swarmd.cli.import_swarm",
     "join": "swarmd.cli.membership",
     "leave": "swarmd.cli.membership",
     "logs": "swarmd.cli.logs",
@@ -27,6 +28,7 @@ _LATE: Final = {
     "store": "swarmd.cli.store",
     "unlock": "swarmd.cli.unlock",
 }
+_FUNCTIONS: Final = {"import": "import_swarm"}  # the word is Python's
 
 
 class LateGroup(click.Group):
@@ -44,7 +46,8 @@ class LateGroup(click.Group):
         """The command, imported now where it was not yet."""
         if cmd_name not in _LATE:
             return super().get_command(ctx, cmd_name)
-        found: click.Command = getattr(importlib.import_module(_LATE[cmd_name]), cmd_name)
+        module = importlib.import_module(_LATE[cmd_name])
+        found: click.Command = getattr(module, _FUNCTIONS.get(cmd_name, cmd_name))
         return found
 
 

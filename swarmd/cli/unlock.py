@@ -34,7 +34,7 @@ def unlock(config: Path | None, state_dir: Path) -> None:  # noqa: ARG001
         raise click.ClickException("swarmd does not run: start it first")
     if report.facts.get("phase") != "locked":
         raise click.ClickException("this node is not locked")
-    key = _ask()
+    key = ask_key()
     try:
         asyncio.run(_unlock(Path(report.facts["control_api"]), key))
     except aio.AioRpcError as error:
@@ -44,7 +44,8 @@ def unlock(config: Path | None, state_dir: Path) -> None:  # noqa: ARG001
     click.echo("unlocked")
 
 
-def _ask() -> str:
+def ask_key() -> str:
+    """The unlock key as its owner has it: typed in, or from standard input."""
     if sys.stdin.isatty():
         return str(click.prompt("Unlock key", hide_input=True))
     return sys.stdin.readline()
