@@ -66,8 +66,6 @@ class Door:
             await self._admit(taken)
         except (OSError, ssl.SSLError, TimeoutError) as error:
             log.info("a manager's connection failed", extra=fields(error=error))
-        finally:
-            taken.close()
 
     async def _admit(self, taken: socket.socket) -> None:
         reader, writer = await self._proved(taken)
@@ -82,10 +80,18 @@ class Door:
             writer.close()
 
     async def _proved(self, taken: socket.socket) -> Streams:
-        """TLS on it, ours the server's side; raises OSError, ssl.SSLError."""
+        """TLS on it, ours the server's side; raises OSError, ssl.SSLError.
+
+        From here on the transport closes it. A second close would take the number from under the
+        loop, which may have it for the next connection by then.
+        """
         loop = asyncio.get_running_loop()
         taken.setblocking(False)
-        taken.send(ACCEPTED)
+        try:
+            taken.send(ACCEPTED)
+        except OSError:
+            taken.close()
+            raise
         reader = asyncio.StreamReader(limit=CHUNK)
         protocol = asyncio.StreamReaderProtocol(reader)
         self._unproved += 1
