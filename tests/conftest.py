@@ -5,6 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine can take any time over an example: that says nothing about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Terminals are made by a fork, which gRPC's own handlers can hold up for ever.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -10,8 +10,6 @@ _ASSIGNED: Final = api.TaskState.ASSIGNED
 _RUNNING: Final = api.TaskState.RUNNING
 _COMPLETE: Final = api.TaskState.COMPLETE
 _REMOVE: Final = api.TaskState.REMOVE
-NOT_ON_OTHERS: Final = "; not on others: "
-"""What follows it in the message of an assigned task is why other nodes were refused."""
 _NAMES: Final = {number: state for state, number in api.TaskState.items()}
 
 

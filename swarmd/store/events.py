@@ -13,10 +13,14 @@ class Created(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Updated(Generic[M]):
-    """`old` is the object as it was before."""
+    """`old` is the object as it was before, `why` what the maker of the change said of it.
+
+    The reason is for those who watch as it happens: it is not kept.
+    """
 
     object: M
     old: M
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

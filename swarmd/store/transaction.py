@@ -107,8 +107,8 @@ class WriteTable(ReadTable[M]):
         self._put(new.id, new, Created(new))
         return new
 
-    def update(self, new: M) -> M:
-        """Replace the one of that id; from here on `new` is the store's, and shared.
+    def update(self, new: M, why: str = "") -> M:
+        """Replace the one of that id, and tell watchers why; from here on `new` is shared.
 
         Raises NotFoundError, OutOfSequenceError where it was changed since `new` was copied from
         it, or NameConflictError.
@@ -119,7 +119,7 @@ class WriteTable(ReadTable[M]):
             raise OutOfSequenceError
         self._claim(new, old)
         self._tx.stamp(new.meta, created=False)
-        self._put(new.id, new, Updated(new, old))
+        self._put(new.id, new, Updated(new, old, why))
         return new
 
     def delete(self, object_id: str) -> None:

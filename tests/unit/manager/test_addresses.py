@@ -3,7 +3,7 @@
 import pytest
 
 from swarmd.config import NodeConfig
-from workers.manager import manager
+from workers.manager import addresses
 from workers.manager.addresses import listens_everywhere, reachable_address
 
 
@@ -31,5 +31,5 @@ def test_an_address_that_was_given_is_told(listen, advertise, told):
 def test_a_port_on_every_address_is_told_as_the_default_routes(listen, monkeypatch):
     assert listens_everywhere(config(listen))
     for host, told in (("10.1.2.3", "10.1.2.3:4242"), ("", "127.0.0.1:4242")):
-        monkeypatch.setattr(manager, "default_route_host", lambda host=host: host)
+        monkeypatch.setattr(addresses, "default_route_host", lambda host=host: host)
         assert told == reachable_address(config(listen), 4242)

@@ -43,7 +43,7 @@ def notes(changes: Sequence[Any], tx: ReadTx) -> Iterable[Note]:
     made = {_place(one.object): one.object for one in changes if isinstance(one, Created)}
     for change in changes:
         if isinstance(change, Updated):
-            yield from _updated(change.object, change.old, made, tx)
+            yield from _updated(change, made, tx)
         elif isinstance(change, Deleted):
             yield from _deleted(change.object, tx)
     for task in made.values():  # those that take nobody's place
@@ -51,14 +51,14 @@ def notes(changes: Sequence[Any], tx: ReadTx) -> Iterable[Note]:
 
 
 def _updated(
-    new: api.Task, old: api.Task, made: dict[Place, api.Task], tx: ReadTx
+    change: Updated[api.Task], made: dict[Place, api.Task], tx: ReadTx
 ) -> Iterable[Note]:
+    new, old = change.object, change.old
     if new.desired_state > _COMPLETE >= old.desired_state:
         successor = made.pop(_place(new), None) or made.pop((*_place(new)[:2], ""), None)
         yield _stopped(new, successor, tx)
     elif new.status.state == _ASSIGNED > old.status.state:
-        refused = new.status.message.partition(tasks.NOT_ON_OTHERS)[2]
-        yield _note(new, "placed", f"not on others: {refused}" if refused else "")
+        yield _note(new, "placed", change.why)
     elif new.status.state == _ORPHANED > old.status.state:
         yield _note(new, "orphaned", "its node is gone, or was silent for too long")
     elif new.status.state == _PENDING and new.status.err not in ("", old.status.err):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarmd import api
-from swarmd.api import nodes, tasks, times
+from swarmd.api import nodes, times
 from swarmd.errors import SwarmError
 from swarmd.store import WriteTx
 from workers.manager.scheduler.node_info import NodeInfo, is_wanted
@@ -36,7 +36,8 @@ class Decision:
 def assign(assignment: Assignment, elsewhere: str, now: float) -> Decision:
     """The task goes to the node, unless either changed since, or a volume of it cannot be had.
 
-    `elsewhere` is why it is not on other nodes: its status says so, and the journal keeps it.
+    `elsewhere` is why it is not on other nodes, for the journal: its status says what SwarmKit's
+    does.
     """
     task, node, node_version, generic, volumes = assignment
 
@@ -49,11 +50,11 @@ def assign(assignment: Assignment, elsewhere: str, now: float) -> Decision:
             raise OutdatedError(task.id)
         if not all(_can_be_had(tx, each.id) for each in volumes):
             raise OutdatedError(task.id)
-        current.status.CopyFrom(_assigned(bool(current.node_id), elsewhere, now))
+        current.status.CopyFrom(_assigned(bool(current.node_id), now))
         current.node_id = node.id
         current.assigned_generic_resources.extend(generic)
         current.volumes.extend(volumes)
-        tx.tasks.update(current)
+        tx.tasks.update(current, why=f"not on others: {elsewhere}" if elsewhere else "")
 
     return Decision(task, change, node)
 
@@ -103,10 +104,6 @@ def _can_be_had(tx: WriteTx, volume_id: str) -> bool:
     )
 
 
-def _assigned(preassigned: bool, elsewhere: str, now: float) -> api.TaskStatus:
+def _assigned(preassigned: bool, now: float) -> api.TaskStatus:
     message = CONFIRMED_MESSAGE if preassigned else ASSIGNED_MESSAGE
-    return api.TaskStatus(
-        state=_ASSIGNED,
-        timestamp=times.timestamp(now),
-        message=f"{message}{tasks.NOT_ON_OTHERS}{elsewhere}" if elsewhere else message,
-    )
+    return api.TaskStatus(state=_ASSIGNED, timestamp=times.timestamp(now), message=message)

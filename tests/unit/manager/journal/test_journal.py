@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from swarmd import api
 from swarmd.api import times
 from swarmd.api.protos.journal_pb2 import ListJournalRequest, WatchJournalRequest
+from swarmd.store import WriteTx
 from tests import builders
 from tests.unit.manager.orchestrators.cluster import Cluster, State
 from workers.manager.journal.journal import Journal
@@ -180,6 +182,18 @@ async def test_a_watcher_sees_entries_as_they_are_written_each_once(web):
         await again.aclose()
 
 
+async def test_a_placement_says_what_the_scheduler_said_of_it():
+    web = service(1)
+    async with Written(agent=False) as cluster:
+        await cluster.lead()
+        await cluster.create(web)
+        await cluster.settle()
+        (task,) = cluster.tasks(web)
+        await cluster.store.update(partial(_assign, task.id, "not on others: no room on 1 node"))
+        told = await cluster.told(task_id=task.id)
+        assert "1 placed: not on others: no room on 1 node" == told[-1]
+
+
 async def test_ten_thousand_alike_decisions_are_few_entries():
     web = service(10_000)
     async with Written(agent=False) as cluster:
@@ -191,6 +205,12 @@ async def test_ten_thousand_alike_decisions_are_few_entries():
         created = [entry for entry in entries if entry.what == "created" and entry.task_count]
         assert 10_000 == sum(entry.task_count for entry in created)
         assert sum(page.ByteSize() for page in pages) < 64 << 10
+
+
+def _assign(task_id: str, why: str, tx: WriteTx) -> None:
+    task = tx.tasks.copy(task_id)
+    task.status.state = State.ASSIGNED
+    tx.tasks.update(task, why)
 
 
 def _failed(code: int):

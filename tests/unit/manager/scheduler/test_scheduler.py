@@ -8,7 +8,7 @@ import pytest
 
 from swarmd import api
 from swarmd.api.resources import discrete, named
-from swarmd.store import MemoryBackend, Select, Store, WriteTx
+from swarmd.store import MemoryBackend, Select, Store, Updated, WriteTx
 from tests import builders
 from tests.fakes.clock import FakeClock
 from tests.unit.manager.scheduler.cluster import node, reserving
@@ -108,6 +108,17 @@ async def test_pending_task_is_assigned_to_a_node(running: Cluster) -> None:
     assert "n1" == got.node_id
     assert "scheduler assigned task to node" == got.status.message
     assert int(running.clock.now()) == got.status.timestamp.seconds
+
+
+async def test_why_a_task_is_not_on_other_nodes_is_told_beside_its_status(running: Cluster) -> None:
+    web = service(**reserving(nano_cpus=10**9))
+    task = pending(web)
+    async with running.store.watch(Select(api.Task, {Updated})) as watcher:
+        await running.put(web, node("n1"), node("n2", cpus=0.5), task)
+        (assigned, _) = await watcher.next()
+    assert isinstance(assigned, Updated)
+    assert "not on others: insufficient resources on 1 node" == assigned.why
+    assert "scheduler assigned task to node" == assigned.object.status.message
 
 
 async def test_what_was_pending_before_the_start_is_assigned(cluster: Cluster) -> None:
