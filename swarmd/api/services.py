@@ -60,3 +60,9 @@ def update_under_way(service: api.Service) -> bool:
 
 def rolling_back(service: api.Service) -> bool:
     return service.update_status.state == _State.ROLLBACK_STARTED
+
+
+def needs_allocation(service: api.Service) -> bool:
+    """Whether its tasks wait in NEW, for ports or networks, before they can be placed."""
+    ports = service.spec.endpoint.ports or service.endpoint.ports
+    return bool(ports or service.spec.task.networks or service.spec.networks)

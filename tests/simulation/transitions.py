@@ -46,9 +46,11 @@ _STOPPED: Final = "the model stops running tasks only; an agent stops one before
 _ENDED: Final = "a start that fails is a failure, as in SwarmKit's agent; the model rejects it"
 _UNFIT: Final = "the constraint enforcer, which the model leaves out, rejects what no longer fits"
 _REMOVED: Final = "removing a node orphans its tasks at once; in the model a node only goes down"
+_NOTHING_TO_GIVE: Final = "a task without ports and networks needs no visit of the allocator"
 _FORGOTTEN: Final = "orchestrators forget the ended tasks of slots and nodes that are no more"
 
 BEYOND: Final[dict[Move, str]] = {
+    ("orchestrator", "new", "pending"): _NOTHING_TO_GIVE,
     **{("agent", state, "shutdown"): _STOPPED for state in _ON_ITS_NODE},
     ("agent", "starting", "failed"): _ENDED,
     ("scheduler", "pending", "shutdown"): "one that nobody wants any more never gets a node",

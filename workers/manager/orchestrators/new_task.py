@@ -12,6 +12,7 @@ from swarmd.store import WriteTx
 
 UPDATE_LABEL: Final = labels.UPDATE
 CREATED: Final = "created"
+PLACEABLE: Final = "pending task scheduling"  # the allocator's words for the same state
 
 
 def template(service: api.Service, cluster: api.Cluster | None, now: float) -> api.Task:
@@ -64,7 +65,21 @@ def create(
     made = from_template(template, task_id, slot=slot, node_id=node_id)
     if waits or breakers.holds(tx.breakers.get(service.id), service):
         made.desired_state = api.TaskState.READY
-    return tx.tasks.create(made)
+    return put(tx, made, service)
+
+
+def put(tx: WriteTx, made: api.Task, service: api.Service) -> api.Task:
+    """Make the task; one that needs nothing of the allocator goes on to PENDING at once.
+
+    Watchers see both states, as ever; the store writes one row in one commit, and not two.
+    """
+    task = tx.tasks.create(made)
+    if services.needs_allocation(service):
+        return task
+    own = tx.tasks.copy(task.id)
+    own.status.state = api.TaskState.PENDING
+    own.status.message = own.status.message.replace(CREATED, PLACEABLE, 1)
+    return tx.tasks.update(own)
 
 
 def goal(service: api.Service) -> api.TaskState.ValueType:

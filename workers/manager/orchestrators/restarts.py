@@ -55,7 +55,7 @@ def restart(tx: WriteTx, task_id: str, now: float, random: Random) -> api.Task |
     restart_policy.mark(made, how)
     if how.delay_seconds or held or _stops_still(task, tx):
         made.desired_state = _READY
-    return tx.tasks.create(made)
+    return new_task.put(tx, made, service)
 
 
 def _give_up(tx: WriteTx, task: api.Task, how: restart_policy.Restart | None, held: str) -> None:

@@ -166,7 +166,7 @@ def replace(
     kept = _kept(slot) if update_plan.starts_first(service) else ""
     for task_id in wanted - {kept}:
         shut_down(tx, task_id)
-    return tx.tasks.create(made)
+    return new_task.put(tx, made, service)
 
 
 def _kept(slot: Slot) -> str:

@@ -1,5 +1,7 @@
 from swarmd import api
+from swarmd.store import Created, MemoryBackend, Select, Store, Updated
 from tests import builders
+from tests.fakes.clock import FakeClock
 from workers.manager.orchestrators import new_task
 
 State = api.TaskState
@@ -59,3 +61,29 @@ def test_a_template_is_not_changed_by_what_is_made_of_it():
     before = template.SerializeToString()
     new_task.from_template(template, "id", slot=1).spec.container.image = "other"
     assert before == template.SerializeToString()
+
+
+async def made(service: api.Service) -> list[tuple[str, int, int]]:
+    """What watchers see of a task that is made for the service: action, state and version."""
+    async with Store(MemoryBackend(), FakeClock()) as store:
+        await store.update(lambda tx: tx.services.create(service))
+        template = new_task.template(service, None, 17.5)
+        async with store.watch(Select(api.Task)) as watcher:
+            await store.update(lambda tx: new_task.create(tx, template, "task", slot=1))
+            return [
+                (type(event).__name__, event.object.status.state, event.object.meta.version.index)
+                for event in await watcher.next()
+                if isinstance(event, Created | Updated)
+            ]
+
+
+async def test_task_that_needs_nothing_is_pending_in_the_transaction_that_makes_it() -> None:
+    assert [("Created", State.NEW, 2), ("Updated", State.PENDING, 2)] == await made(
+        builders.service()
+    )
+
+
+async def test_task_with_ports_waits_for_the_allocator() -> None:
+    service = builders.service()
+    service.spec.endpoint.ports.add(target_port=80)
+    assert [("Created", State.NEW, 2)] == await made(service)

@@ -215,7 +215,9 @@ async def test_a_crash_looping_slot_waits_longer_each_time_and_says_so():
         assert max(waits) <= 300
         assert all(wait >= 150 for wait in waits[8:])
         assert "(crash-looping)" in cluster.tasks(web)[4].status.message
-        assert cluster.tasks(web)[4].status.message.startswith("created: restart 5 in ")
+        assert cluster.tasks(web)[4].status.message.startswith(
+            "pending task scheduling: restart 5 in "
+        )
 
 
 async def test_a_task_that_ran_well_ends_a_crash_loop():
@@ -228,7 +230,7 @@ async def test_a_task_that_ran_well_ends_a_crash_loop():
         await cluster.advance(400)
         (well,) = cluster.running(web)
         await cluster.report(well, State.FAILED)
-        assert "created" == cluster.wanted(web)[0].status.message
+        assert "pending task scheduling" == cluster.wanted(web)[0].status.message
         await cluster.advance(5.1)
         assert 1 == len(cluster.running(web))
 
