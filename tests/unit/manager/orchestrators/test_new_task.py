@@ -63,7 +63,7 @@ def test_a_template_is_not_changed_by_what_is_made_of_it():
     assert before == template.SerializeToString()
 
 
-async def made(service: api.Service) -> list[tuple[str, int, int]]:
+async def seen(service: api.Service) -> list[tuple[str, int, int]]:
     """What watchers see of a task that is made for the service: action, state and version."""
     async with Store(MemoryBackend(), FakeClock()) as store:
         await store.update(lambda tx: tx.services.create(service))
@@ -78,7 +78,7 @@ async def made(service: api.Service) -> list[tuple[str, int, int]]:
 
 
 async def test_task_that_needs_nothing_is_pending_in_the_transaction_that_makes_it() -> None:
-    assert [("Created", State.NEW, 2), ("Updated", State.PENDING, 2)] == await made(
+    assert [("Created", State.NEW, 2), ("Updated", State.PENDING, 2)] == await seen(
         builders.service()
     )
 
@@ -86,4 +86,4 @@ async def test_task_that_needs_nothing_is_pending_in_the_transaction_that_makes_
 async def test_task_with_ports_waits_for_the_allocator() -> None:
     service = builders.service()
     service.spec.endpoint.ports.add(target_port=80)
-    assert [("Created", State.NEW, 2)] == await made(service)
+    assert [("Created", State.NEW, 2)] == await seen(service)
