@@ -35,6 +35,7 @@ from swarmd.store.sqlite_file import (
     SEALED_SCHEMA,
     RowAtRest,
     beside,
+    checksum,
     make_file,
     row_checksum,
     version_checksum,
@@ -141,8 +142,7 @@ class SqliteBackend(Sole):
             log_file = beside(self.path, "-wal")
             if log_file.exists() and log_file.stat().st_size:
                 raise CannotBootError(f"another program reads {self.place}: try again without it")
-        rows = [self._at_rest(row) for row in loaded.rows]
-        make_file(self.path, self._schema, loaded.version, rows)
+        make_file(self.path, self._schema, loaded.version, self._at_rest(loaded.rows))
 
     def _read(self) -> tuple[Loaded, bool]:
         """What is in the file, and whether all of it is sealed as it is to be."""
@@ -186,15 +186,15 @@ class SqliteBackend(Sole):
 
     def _read_rows(self, connection: sqlite3.Connection) -> Iterator[Row]:
         rows = connection.execute(_SELECT)
-        for *columns, checksum in rows:
+        for *columns, found in rows:
             row = Row(*columns)
-            if checksum != row_checksum(row):
+            if found != row_checksum(row):
                 raise corrupt(self.place, f"the checksum of {row.kind} {row.id} is wrong")
             yield row
 
     def _commit(self, version: int, rows: Sequence[Row]) -> None:
         with self._commit_errors(), self._writable() as connection:
-            puts = [self._at_rest(row) for row in rows if row.data is not None]
+            puts = self._at_rest([row for row in rows if row.data is not None])
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(PUT, puts)
             connection.executemany(_DELETE, [row[:2] for row in rows if row.data is None])
@@ -205,12 +205,16 @@ class SqliteBackend(Sole):
     def _schema(self) -> int:
         return PLAIN_SCHEMA if self._sealer is None else SEALED_SCHEMA
 
-    def _at_rest(self, row: Row) -> RowAtRest:
-        """The row as it lies in the file: sealed, with a checksum of that."""
-        assert row.data is not None
+    def _at_rest(self, rows: Sequence[Row]) -> list[RowAtRest]:
+        """The rows as they lie in the file: sealed, with a checksum of that."""
+        data = [row.data or b"" for row in rows]
         if self._sealer is not None:
-            row = row._replace(data=self._sealer.seal(row.data, row.bound))
-        return (*row[:3], row_checksum(row), row.data or b"")
+            bound = [row.bound for row in rows]
+            data = self._sealer.seal_all(list(zip(data, bound, strict=True)))
+        return [
+            (kind, object_id, version, checksum(kind, object_id, version, kept), kept)
+            for (kind, object_id, version, _), kept in zip(rows, data, strict=True)
+        ]
 
     def _is_current(self, row: Row) -> bool:
         return self._sealer is None or self._sealer.is_current(row.data or b"")

@@ -69,8 +69,12 @@ def beside(path: Path, end: str) -> Path:
 
 
 def row_checksum(row: Row) -> int:
-    head = f"{row.kind}/{row.id}/{row.version}".encode()
-    return zlib.crc32(row.data or b"", zlib.crc32(head))
+    return checksum(row.kind, row.id, row.version, row.data or b"")
+
+
+def checksum(kind: str, object_id: str, version: int, data: bytes) -> int:
+    """Of a row with these parts."""
+    return zlib.crc32(data, zlib.crc32(f"{kind}/{object_id}/{version}".encode()))
 
 
 def version_checksum(version: int) -> int:
