@@ -29,7 +29,9 @@ def docker() -> Iterator[DockerHost]:
 
 def copied(docker: DockerHost, directory: Path) -> StateDir:
     """What lies there, as the state directory of a node of ours."""
-    shutil.copytree(docker.root / "data" / "swarm", directory, dirs_exist_ok=True)
+    under_way = shutil.ignore_patterns(".*", "*.tmp")  # files that are about to get their names
+    source = docker.root / "data" / "swarm"
+    shutil.copytree(source, directory, dirs_exist_ok=True, ignore=under_way)
     return StateDir(directory)
 
 
