@@ -7,6 +7,7 @@
     router.py      what the remote port costs, against plain grpcio; measured by join.py
     fleet/         python -m bench.fleet: many tasks on many simulated nodes
     store.py       python -m bench.store: transactions a second, on each backend
+    backup.py      python -m bench.backup: backup and restore of 100,000 objects
     simulation.py  python -m bench.simulation: simulated seconds and events a second
     scheduler.py   python -m bench.scheduler: placing up to a million tasks
 

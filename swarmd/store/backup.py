@@ -27,7 +27,8 @@ class Taken(NamedTuple):
     """One view of a store; what it refers to never changes, so it can be written down later."""
 
     info: BackupInfo
-    objects: list[tuple[str, Any]]
+    objects: dict[str, list[Any]]
+    """By kind."""
 
 
 def take(store: Store, now: float) -> Taken:
@@ -36,13 +37,13 @@ def take(store: Store, now: float) -> Taken:
     clusters = tx.clusters.find(by.name(defaults.CLUSTER_NAME))
     if not clusters:
         raise FailedPreconditionError("there is no cluster here yet: nothing to back up")
-    objects = [(kind.name, one) for kind in ALL_KINDS for one in getattr(tx, kind.table).find()]
+    objects = {kind.name: getattr(tx, kind.table).find() for kind in ALL_KINDS}
     info = BackupInfo(
         cluster_id=clusters[0].id,
         taken_at=times.timestamp(now),
         version=store.version,
         swarmd_version=swarmd.__version__,
-        counts={kind.name: len(getattr(tx, kind.table)) for kind in ALL_KINDS},
+        counts={kind: len(some) for kind, some in objects.items()},
     )
     return Taken(info, objects)
 
@@ -51,7 +52,7 @@ def parts(taken: Taken) -> Iterator[BackupPart]:
     """All of it, a few hundred objects at a time; each takes a moment to make."""
     part = BackupPart(info=taken.info)
     size = 0
-    for kind, one in taken.objects:
+    for kind, one in ((kind, one) for kind, some in taken.objects.items() for one in some):
         if part.HasField("info") or size >= _PART_BYTES or len(part.objects) >= _PART_OBJECTS:
             yield part
             part, size = BackupPart(), 0

@@ -31,7 +31,7 @@ class BackupApi(BackupServicer):
         log.info(
             "a backup is taken",
             extra=fields(
-                objects=len(taken.objects),
+                objects=sum(taken.info.counts.values()),
                 version=taken.info.version,
                 by="the control socket" if by.local else by.node_id,
             ),
