@@ -6,6 +6,7 @@ from these tables alone; they change only in `put` and `remove`, after the backe
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -42,12 +43,14 @@ class Kind(Generic[M]):
     message: type[M]
     indexes: Mapping[str, Callable[[M], Keys]]
     unique: str | None = "name"  # the index in which two objects cannot have one key
+    of_spec: AbstractSet[str] = frozenset()  # indexes that nothing but the object's spec changes
 
 
 def task_name(task: api.Task) -> str:
     """Its own name, else service.slot.id; a task without a slot is named for its node."""
-    if task.annotations.name:
-        return task.annotations.name
+    own: str = task.annotations.name
+    if own:
+        return own
     return f"{task.service_annotations.name}.{task.slot or task.node_id}.{task.id}"
 
 
@@ -128,6 +131,7 @@ _TASK_INDEXES: Final[Mapping[str, Callable[[api.Task], Keys]]] = {
     "config": lambda task: _configs(task.spec),
     "volume": _volumes,
 }
+_OF_TASK_SPEC: Final = frozenset({"runtime", "network", "secret", "config"})
 _VOLUME_INDEXES: Final[Mapping[str, Callable[[api.Volume], Keys]]] = {
     **_BY_SPEC,
     "group": lambda volume: (volume.spec.group,),
@@ -160,7 +164,7 @@ KINDS: Final[tuple[Kind[Any], ...]] = (
     Kind("cluster", "clusters", api.Cluster, _BY_SPEC),
     Kind("node", "nodes", api.Node, _NODE_INDEXES, unique=None),
     Kind("service", "services", api.Service, _SERVICE_INDEXES),
-    Kind("task", "tasks", api.Task, _TASK_INDEXES, unique=None),
+    Kind("task", "tasks", api.Task, _TASK_INDEXES, None, _OF_TASK_SPEC),
     Kind("network", "networks", api.Network, _BY_SPEC),
     Kind("secret", "secrets", api.Secret, _BY_SPEC),
     Kind("config", "configs", api.Config, _BY_SPEC),
@@ -256,11 +260,20 @@ class Table(Generic[M]):
         self.objects[new.id] = new
         if old is None:
             self._ids.add(new.id)
+        settled = self._settled(new, old)
         for name, keys_of in self.kind.indexes.items():
+            if name in settled:
+                continue
             before = () if old is None else keys_of(old)
             after = keys_of(new)
             if before != after:
                 self._move(self._indexes[name], new.id, before, after)
+
+    def _settled(self, new: Any, old: Any) -> AbstractSet[str]:
+        """The indexes that cannot change now: a task changes often, and its spec never."""
+        if old is not None and self.kind.of_spec and new.spec == old.spec:
+            return self.kind.of_spec
+        return frozenset()
 
     def remove(self, object_id: str) -> None:
         old = self.objects.pop(object_id)
