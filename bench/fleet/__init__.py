@@ -13,6 +13,7 @@ assignments' chain and reports states. Only what a task is stays pretended.
     agent        one node: session, heartbeats, assignments, reports
     fleet        many of them
     cluster      the manager under them: its token, its services, its load
+    phases       an update, lost nodes, a killed manager: what comes after
     __main__     python -m bench.fleet: many tasks, from create to all RUNNING and quiet
 """
 

@@ -1,17 +1,23 @@
-"""python -m bench.fleet: many tasks on many nodes, from create to all RUNNING and quiet."""
+"""python -m bench.fleet: many tasks on many nodes, from create to all RUNNING and quiet.
+
+With --update, --lose and --restart, also what may come after that.
+"""
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
 
 import click
 
-from bench.daemon import daemon
+from bench.daemon import Daemon, daemon
 from bench.figures import Figure, show
-from bench.fleet import Behaviour, Fleet
+from bench.fleet import Behaviour, Fleet, phases
 from bench.fleet.cluster import Cluster
 from swarmd.rpc.wakeups import take_all
+
+Phase = Callable[[Daemon, Cluster, Fleet], AsyncIterator[Figure]]
 
 
 @click.command()
@@ -20,60 +26,80 @@ from swarmd.rpc.wakeups import take_all
 @click.option("--tasks", default=10_000, show_default=True, help="Tasks of one service on them.")
 @click.option("--every-state", is_flag=True, help="Report each state, as real agents do.")
 @click.option("--idle", default=10.0, show_default=True, help="Seconds to look at it idle.")
-def main(as_json: bool, nodes: int, tasks: int, every_state: bool, idle: float) -> None:
+@click.option("--update", is_flag=True, help="Then update another thousand tasks, 50 at a time.")
+@click.option("--lose", is_flag=True, help="Then lose a tenth of the nodes.")
+@click.option("--restart", is_flag=True, help="Then kill the manager.")
+def main(as_json: bool, tasks: int, idle: float, **options: Any) -> None:
     """Measure a manager under a fleet."""
-    show(measure(nodes, tasks, Behaviour(every_state=every_state), idle), as_json=as_json)
+    how = Behaviour(every_state=options["every_state"])
+    chosen: list[Phase] = [
+        partial(_join, nodes=options["nodes"], how=how),
+        partial(_tasks, tasks=tasks),
+        partial(_idle, seconds=idle),
+    ]
+    if options["update"]:
+        chosen.append(lambda _, cluster, __: phases.update(cluster))
+    if options["lose"]:
+        chosen.append(lambda _, cluster, fleet: phases.lose(cluster, fleet, tasks))
+    if options["restart"]:
+        chosen.append(lambda one, _, fleet: phases.restart(one, fleet))
+    show(measure(chosen), as_json=as_json)
 
 
-def measure(nodes: int, tasks: int, behaviour: Behaviour, idle: float) -> Iterator[Figure]:
-    """A fresh manager, so many nodes, then one service of so many tasks."""
-    with daemon() as one:
+def measure(chosen: list[Phase]) -> Iterator[Figure]:
+    """A fresh manager, and one phase after another."""
+    with daemon() as one, asyncio.Runner() as runner:
         one.start()
-        yield from asyncio.run(_measure(Cluster.of(one), nodes, tasks, behaviour, idle))
+        figures = _measure(one, chosen)
+        take_all(runner.get_loop())
+        while figure := runner.run(anext(figures, None)):
+            yield figure
 
 
-async def _measure(
-    opened: AbstractAsyncContextManager[Cluster],
-    nodes: int,
-    tasks: int,
-    behaviour: Behaviour,
-    idle: float,
-) -> list[Figure]:
-    take_all(asyncio.get_running_loop())
-    async with opened as cluster, Fleet(cluster.address, cluster.token) as fleet:
+async def _measure(one: Daemon, chosen: list[Phase]) -> AsyncIterator[Figure]:
+    async with Cluster.of(one) as cluster, Fleet(cluster.address, cluster.token) as fleet:
         await cluster.drain_all()
-        begin, spent = time.monotonic(), cluster.cpu_seconds
-        await fleet.join(nodes, behaviour, trusting=True)
-        figures = [
-            Figure(f"{nodes:,} nodes join at once", time.monotonic() - begin, "s"),
-            Figure("… of the manager's CPU", cluster.cpu_seconds - spent, "s"),
-        ]
-        await cluster.wait_quiet(nodes)
-        figures += await _tasks(cluster, f"{tasks:,} tasks on {nodes:,} nodes", nodes, tasks)
+        for phase in chosen:
+            async for figure in phase(one, cluster, fleet):
+                yield figure
         slowest = max(agent.slowest_beat for agent in fleet.agents)
-        figures.append(Figure("… slowest heartbeat", slowest, "s"))
-        begin, spent = time.monotonic(), cluster.cpu_seconds
-        await asyncio.sleep(idle)
-        share = 100 * (cluster.cpu_seconds - spent) / (time.monotonic() - begin)
-        figures.append(Figure("… idle", share, "% of a core"))
-        broken = [Figure(f"sessions lost: {why}", n, "") for why, n in fleet.losses.items()]
-        return figures + broken
+        yield Figure("slowest heartbeat of all", slowest, "s")
+        for why, count in fleet.losses.items():
+            yield Figure(f"sessions lost: {why}", count, "")
 
 
-async def _tasks(cluster: Cluster, name: str, nodes: int, tasks: int) -> list[Figure]:
+async def _join(
+    _: Daemon, cluster: Cluster, fleet: Fleet, nodes: int, how: Behaviour
+) -> AsyncIterator[Figure]:
+    begin, spent = time.monotonic(), cluster.cpu_seconds
+    await fleet.join(nodes, how, trusting=True)
+    yield Figure(f"{nodes:,} nodes join at once", time.monotonic() - begin, "s")
+    yield Figure("… of the manager's CPU", cluster.cpu_seconds - spent, "s")
+    await cluster.wait_quiet(nodes)
+
+
+async def _tasks(_: Daemon, cluster: Cluster, fleet: Fleet, tasks: int) -> AsyncIterator[Figure]:
+    nodes = len(fleet.agents)
     begin, spent = time.monotonic(), cluster.cpu_seconds
     service_id = await cluster.create("many", tasks)
     created = time.monotonic()
     await cluster.wait_running(service_id, tasks)
     running = time.monotonic()
     quiet = max(await cluster.wait_quiet(nodes), running)
-    return [
-        Figure(f"{name}: CreateService", created - begin, "s"),
-        Figure("… create to all RUNNING", running - begin, "s"),
-        Figure("… then to quiet", quiet - running, "s"),
-        Figure("… of the manager's CPU", cluster.cpu_seconds - spent, "s"),
-        Figure("… memory of the manager", cluster.memory_mebibytes, "MiB"),
-    ]
+    yield Figure(f"{tasks:,} tasks on {nodes:,} nodes: CreateService", created - begin, "s")
+    yield Figure("… create to all RUNNING", running - begin, "s")
+    yield Figure("… then to quiet", quiet - running, "s")
+    yield Figure("… of the manager's CPU", cluster.cpu_seconds - spent, "s")
+    yield Figure("… memory of the manager", cluster.memory_mebibytes, "MiB")
+    slowest = max(agent.slowest_beat for agent in fleet.agents)
+    yield Figure("… slowest heartbeat", slowest, "s")
+
+
+async def _idle(_: Daemon, cluster: Cluster, __: Fleet, seconds: float) -> AsyncIterator[Figure]:
+    begin, spent = time.monotonic(), cluster.cpu_seconds
+    await asyncio.sleep(seconds)
+    share = 100 * (cluster.cpu_seconds - spent) / (time.monotonic() - begin)
+    yield Figure("… idle", share, "% of a core")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import psutil
@@ -59,6 +59,23 @@ class Cluster:
         spec.task.container.image = "nginx:alpine"
         reply = await self.control.CreateService(api.CreateServiceRequest(spec=spec))
         return str(reply.service.id)
+
+    async def service(self, service_id: str) -> api.Service:
+        request = api.GetServiceRequest(service_id=service_id)
+        found: api.Service = (await self.control.GetService(request)).service
+        return found
+
+    async def update(self, service_id: str, edit: Callable[[api.ServiceSpec], None]) -> None:
+        service = await self.service(service_id)
+        edit(service.spec)
+        await self.control.UpdateService(
+            api.UpdateServiceRequest(
+                service_id=service_id, service_version=service.meta.version, spec=service.spec
+            )
+        )
+
+    async def remove(self, service_id: str) -> None:
+        await self.control.RemoveService(api.RemoveServiceRequest(service_id=service_id))
 
     async def wait_running(self, service_id: str, count: int, seconds: float = 300.0) -> None:
         """So many of its tasks run, by what the store says; raises TimeoutError."""
