@@ -102,7 +102,7 @@ class Renewal:
         shown, due = None, 0.0
         while not self._asked.is_set():
             if self._dialer.certificates.identity.role != WORKER:
-                await self._clock.sleep(_LONGEST_SLEEP_SECONDS)
+                await wait_event(self._asked, self._clock, _LONGEST_SLEEP_SECONDS)
                 continue
             if shown is not self._dialer.certificates:
                 shown = self._dialer.certificates

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from random import SystemRandom
 from typing import Final
@@ -10,15 +11,17 @@ from swarmd.clock import Clock, SystemClock
 from swarmd.errors import CannotBootError
 from swarmd.ipc.messages import Ready, Status
 from swarmd.ipc.parent_link import ParentLink
-from swarmd.quorum_file import FORCED, QuorumFile
+from swarmd.quorum_file import QuorumFile
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import PRIVATE_DIR, StateDir
 from swarmd.store.etcd import EtcdClient
+from swarmd.store.etcd.lease import WILL
 from swarmd.store.etcd.program import find_etcd
 from workers.etcd.command import command_line
 from workers.etcd.door import Door
 from workers.etcd.member import CLIENT, Member, describe
 from workers.etcd.tunnel import Tunnels
+from workers.etcd.will import Wills
 from workers.program import run_worker
 
 _LOOK_SECONDS: Final = 0.25
@@ -41,14 +44,32 @@ async def main(link: ParentLink) -> None:
 
     tunnels = Tunnels(directory, quorum.node_id, certificates, clock, random)
     own = directory / f"{quorum.node_id}:0"
-    door = Door(directory, own, certificates, lambda: _quorum(state_dir).members, clock)
+
+    def members() -> Mapping[str, str]:
+        now = QuorumFile.load(state_dir.quorum)
+        return now.members if now is not None else {}
+
+    door = Door(directory, own, certificates, members, clock)
     await tunnels.follow(quorum.members)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(member.keep(clock, random))
-        group.create_task(door.run())
-        group.create_task(_follow(tunnels, state_dir, clock))
-        group.create_task(_report(link, member, directory / CLIENT, state_dir, clock))
-        link.report(Ready())
+    wills = Wills(directory / WILL, EtcdClient(directory / CLIENT))
+
+    async def run() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(member.keep(clock, random))
+            group.create_task(door.run())
+            group.create_task(wills.run())
+            group.create_task(_follow(tunnels, state_dir, clock))
+            group.create_task(_report(link, member, directory / CLIENT, clock))
+            link.report(Ready())
+
+    running = asyncio.create_task(run())
+    try:
+        await asyncio.shield(running)
+    finally:
+        if not running.done():
+            await wills.wait_none()  # where the parent is gone, the manager stops at the same time
+        running.cancel()
+        await asyncio.wait([running])
 
 
 def _quorum(state_dir: StateDir) -> QuorumFile:
@@ -59,27 +80,25 @@ def _quorum(state_dir: StateDir) -> QuorumFile:
 
 
 async def _follow(tunnels: Tunnels, state_dir: StateDir, clock: Clock) -> None:
-    """Take the members and their addresses as the file has them, soon after it changed."""
-    seen = state_dir.quorum.stat().st_mtime_ns
-    while True:
+    """Take the members and their addresses as the file has them, soon after it changed.
+
+    Returns when the file is gone: this manager is of no quorum, and the parent stops this process.
+    """
+    seen = quorum = QuorumFile.load(state_dir.quorum)
+    while quorum is not None:
+        if quorum != seen:
+            seen = quorum
+            await tunnels.follow(quorum.members)
         await clock.sleep(_LOOK_SECONDS)
-        now = state_dir.quorum.stat().st_mtime_ns
-        if now != seen:
-            seen = now
-            await tunnels.follow(_quorum(state_dir).members)
+        quorum = QuorumFile.load(state_dir.quorum)
 
 
-async def _report(
-    link: ParentLink, member: Member, socket: Path, state_dir: StateDir, clock: Clock
-) -> None:
+async def _report(link: ParentLink, member: Member, socket: Path, clock: Clock) -> None:
     client = EtcdClient(socket)
     try:
         while True:
             facts = await describe(member, client)
             link.report(Status(facts))
-            quorum = _quorum(state_dir)
-            if quorum.start == FORCED and "etcd disk" in facts:
-                await asyncio.to_thread(quorum.started().save, state_dir.quorum)  # once is enough
             await clock.sleep(_STATUS_SECONDS)
     finally:
         await client.close()

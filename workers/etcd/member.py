@@ -35,6 +35,10 @@ _DAMAGE: Final = (
 )
 
 
+class RemovedError(SwarmError):
+    """etcd is no member any more."""
+
+
 class Member:
     """The etcd process of `directory`, which is its working directory."""
 
@@ -47,7 +51,8 @@ class Member:
     async def keep(self, clock: Clock, random: Random) -> None:
         """Run it; again, as long as it has no data yet: it cannot begin while the others are away.
 
-        Raises as `run` does.
+        And again where the others have removed it: its manager hears that from them, and has this
+        stopped. Raises as `run` does.
         """
         backoff = Backoff(0.2, 3.0, random)
         while True:
@@ -56,10 +61,11 @@ class Member:
             except CannotBootError:
                 raise
             except SwarmError as error:
-                if (self._directory / "data" / "member").exists():
+                begun = (self._directory / "data" / "member").exists()
+                if begun and not isinstance(error, RemovedError):
                     raise
                 delay = backoff.next()
-                log.warning("cannot begin yet", extra=fields(error=error, retry_in=delay))
+                log.warning("etcd does not run", extra=fields(error=error, retry_in=delay))
                 await clock.sleep(delay)
 
     async def run(self) -> None:
@@ -124,6 +130,8 @@ class Member:
                 "If other managers are there: have this one leave and join again "
                 "(`swarmd leave --force`, `swarmd join`); else put back a backup (`swarmd restore`)"
             )
+        if status == 0:  # unasked, it ends so for one reason
+            return RemovedError("the other managers removed this one from the quorum")
         return SwarmError(f"etcd ended with status {status}: {said}")
 
 

@@ -23,16 +23,20 @@ class JoinQuorumRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ADDR_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
     addr: _builtins.str
     """The caller's remote API, as other managers reach it: HOST:PORT."""
+    member: _builtins.bool
+    """The caller takes itself for a member: nothing is added, it is told whether that is so."""
     def __init__(
         self,
         *,
         addr: _builtins.str = ...,
+        member: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addr", b"addr"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addr", b"addr", "member", b"member"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -64,21 +68,25 @@ class JoinQuorumResponse(_message.Message):
 
     MEMBERS_FIELD_NUMBER: _builtins.int
     DATA_KEY_FIELD_NUMBER: _builtins.int
+    DEMOTED_FIELD_NUMBER: _builtins.int
     data_key: _builtins.bytes
     """What the store is sealed with."""
+    demoted: _builtins.bool
+    """The caller's node is a worker now, and gets a certificate that says so; all else is empty."""
     @_builtins.property
     def members(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Every member's remote API by its node id, the caller's with them."""
+        """Every member's remote API by its node id, the caller's with them where it is one."""
 
     def __init__(
         self,
         *,
         members: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         data_key: _builtins.bytes = ...,
+        demoted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_key", b"data_key", "members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_key", b"data_key", "demoted", b"demoted", "members", b"members"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -109,7 +109,11 @@ class OwnCertificate:
         view = self._store.view()
         root = view.clusters.find(by.name(defaults.CLUSTER_NAME))[0].root_ca.ca_cert
         node = view.nodes.get(self._node_id)
-        rotate = node is not None and node.certificate.status.state == _State.ROTATE
+        rotate = (
+            node is not None
+            and node.certificate.status.state == _State.ROTATE
+            and node.role == api.NodeRole.MANAGER  # who is demoted starts again, as a worker
+        )
         if rotate or self._exposed or self._clock.now() >= self._due:
             await self._renew(root)
         elif root != self._certificates.root_pem:

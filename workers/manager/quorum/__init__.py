@@ -11,5 +11,6 @@ members    the leader's part: learners become voters, who is no manager any more
 roles      promotion and demotion, as the nodes' specs ask for
 addresses  where each manager is found, kept in quorum.json on every one of them
 leader     the way to the leader, for the calls that only it can answer
+leaving    a manager that is one no more, or has to join anew
 waiting    what a manager serves while there is no quorum
 """

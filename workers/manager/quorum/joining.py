@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
@@ -12,7 +13,14 @@ from swarmd.api.protos.quorum_pb2 import JoinQuorumRequest, JoinQuorumResponse
 from swarmd.api.protos.quorum_pb2_grpc import QuorumStub
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
-from swarmd.errors import CannotBootError, FailedPreconditionError, UnavailableError
+from swarmd.errors import (
+    CannotBootError,
+    FailedPreconditionError,
+    NotFoundError,
+    PermissionDeniedError,
+    SwarmError,
+    UnavailableError,
+)
 from swarmd.logs import fields, get_logger
 from swarmd.quorum_file import EXISTING, QuorumFile
 from swarmd.rpc.channel import dial_manager
@@ -23,6 +31,23 @@ from swarmd.state_dir import PRIVATE_DIR, StateDir
 
 log = get_logger(__name__)
 _CALL_SECONDS: Final = 20.0  # the store may move first
+_STANDING_SECONDS: Final = 5.0
+
+
+class DismissedError(SwarmError):
+    """The other managers do not count this one among them; `address` is of one that said so."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"by the word of the manager at {address} this one is none of them")
+        self.address = address
+
+
+class DemotedError(DismissedError):
+    """Its node is a worker now."""
+
+
+class NoMemberError(DismissedError):
+    """It may join again, with nothing of what it has."""
 
 
 def other_managers(state_dir: StateDir, own_id: str) -> list[str]:
@@ -37,41 +62,79 @@ def other_managers(state_dir: StateDir, own_id: str) -> list[str]:
 
 
 async def join_quorum(
-    addresses: list[str], own_address: str, state_dir: StateDir, clock: Clock, random: Random
+    addresses: Sequence[str], own_address: str, state_dir: StateDir, clock: Clock, random: Random
 ) -> QuorumFile:
     """Become a learner of the quorum that one of these managers is in; asks until it is one.
 
-    Raises CannotBootError where they do not want it.
+    Raises DemotedError, or CannotBootError where they do not want it.
     """
     backoff = Backoff(0.1, 3.0, random)
     while True:
         for address in addresses:
+            request = JoinQuorumRequest(addr=own_address)
             try:
-                answer = await _ask(address, own_address, state_dir)
-                return await asyncio.to_thread(_keep, state_dir, answer)
+                answer = await _ask(address, request, state_dir, _CALL_SECONDS)
             except UnavailableError as error:
                 log.info("cannot join the managers yet", extra=fields(at=address, reason=error))
             except FailedPreconditionError as error:
                 raise CannotBootError(f"the managers do not take this one: {error}") from error
+            else:
+                if answer.demoted:
+                    raise DemotedError(address)
+                return await asyncio.to_thread(_keep, state_dir, answer)
         await clock.sleep(backoff.next())
 
 
-async def _ask(address: str, own_address: str, state_dir: StateDir) -> JoinQuorumResponse:
+async def check_standing(addresses: Sequence[str], own_address: str, state_dir: StateDir) -> None:
+    """Ask these managers whether this one is still a member; returns where none of them can tell.
+
+    Raises DemotedError, NoMemberError, or CannotBootError where its node was removed.
+    """
+    own_id = (await asyncio.to_thread(NodeCertificates.load, state_dir)).identity.node_id
+    for address in addresses:
+        request = JoinQuorumRequest(addr=own_address, member=True)
+        try:
+            answer = await _ask(address, request, state_dir, _STANDING_SECONDS)
+        except SwarmError as error:
+            if isinstance(error, CannotBootError):
+                raise
+            log.debug("does not know how I stand", extra=fields(at=address, reason=error))
+            continue
+        if answer.demoted:
+            raise DemotedError(address)
+        if own_id not in answer.members:
+            raise NoMemberError(address)
+        return
+
+
+async def _ask(
+    address: str, request: JoinQuorumRequest, state_dir: StateDir, seconds: float
+) -> JoinQuorumResponse:
     certificates = await asyncio.to_thread(NodeCertificates.load, state_dir)
     channel = dial_manager(address, certificates)
     try:
-        request = JoinQuorumRequest(addr=own_address)
-        return await QuorumStub(channel).Join(request, timeout=_CALL_SECONDS)
+        return await QuorumStub(channel).Join(request, timeout=seconds)
     except aio.AioRpcError as error:
-        raise from_rpc_error(error) from error
+        raise _in_words(from_rpc_error(error), certificates) from error
     finally:
         await channel.close(None)
 
 
+def _in_words(error: SwarmError, certificates: NodeCertificates) -> SwarmError:
+    if not isinstance(error, PermissionDeniedError | NotFoundError):
+        return error
+    shown = certificates.identity
+    return CannotBootError(
+        f"node {shown.node_id} is no node of cluster {shown.cluster_id} any more ({error}): "
+        "`swarmd leave --force` here, then `swarmd join` with a token"
+    )
+
+
 async def announce(channel: aio.Channel, own_address: str) -> None:
     """Tell the leader, at the end of this channel, where this member is; raises SwarmError."""
+    request = JoinQuorumRequest(addr=own_address, member=True)
     try:
-        await QuorumStub(channel).Join(JoinQuorumRequest(addr=own_address), timeout=_CALL_SECONDS)
+        await QuorumStub(channel).Join(request, timeout=_CALL_SECONDS)
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from error
 

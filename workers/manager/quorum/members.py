@@ -48,12 +48,15 @@ class Membership:
         return {one.node_id: one for one in found}
 
     async def add(self, node_id: str) -> Mapping[str, Member]:
-        """Make that node a learner, if it is no member yet; every member then."""
+        """Make that node a learner that knows nothing yet; every member then.
+
+        Raises UnavailableError while another one learns.
+        """
         members = await self.members()
-        if node_id in members:
-            return members
-        learning = next((one.node_id for one in members.values() if one.learns), "")
-        if learning:
+        if node_id in members:  # with the log that etcd counts on gone, it is another member
+            await self.remove(members[node_id])
+        learning = next((one.node_id for one in members.values() if one.learns), node_id)
+        if learning != node_id:
             raise UnavailableError(f"manager {learning} is still joining: try again")
         request = etcd.MemberAddRequest(peerURLs=[peer_url(node_id)], isLearner=True)
         answer = await self._client.call(self._client.cluster.MemberAdd, request)

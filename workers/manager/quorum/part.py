@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, Protocol
 
+from swarmd.api.protos import etcd_pb2 as etcd
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError, FailedPreconditionError, SwarmError, UnavailableError
@@ -19,13 +20,12 @@ from swarmd.logs import fields, get_logger
 from swarmd.rpc.hand_over import DOOR
 from swarmd.security import data_key
 from swarmd.security.certificates import NodeCertificates
-from swarmd.security.identity import MANAGER
 from swarmd.state_dir import StateDir
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient, EtcdLease
 from swarmd.store.etcd.program import find_etcd
 from workers.manager.quorum.addresses import AddressBook, KeepAddresses
-from workers.manager.quorum.joining import announce
+from workers.manager.quorum.joining import DismissedError, announce, check_standing
 from workers.manager.quorum.leader import LeaderElsewhere
 from workers.manager.quorum.members import KeepMembers, Membership
 from workers.manager.quorum.moving import Moving
@@ -34,6 +34,7 @@ from workers.manager.quorum.server import Joins, QuorumServicer
 
 log = get_logger(__name__)
 _SQLITE: Final = "sqlite"
+_LOOK_SECONDS: Final = 1.0
 
 
 class Component(Protocol):
@@ -139,6 +140,7 @@ class OneOfSeveral(Part):
         self._state_dir = state_dir
         self._clock = clock
         self._random = random
+        self._client = client
         self._membership = Membership(client)
         self._book = book
         self.servicer = QuorumServicer(book, Joins(store, book, self._share))
@@ -150,17 +152,46 @@ class OneOfSeveral(Part):
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(KeepAddresses(self._store, self._book, self._membership).run())
-            group.create_task(self._announce())
+            tasks = [
+                group.create_task(KeepAddresses(self._store, self._book, self._membership).run()),
+                group.create_task(self._announce()),
+            ]
+            await self._while_member()
+            for task in tasks:
+                task.cancel()
 
     def refusal(self) -> str:
         return ""
 
     def use(self, certificates: NodeCertificates) -> None:
         self._elsewhere.certificates = certificates
-        if certificates.identity.role != MANAGER:
-            log.warning("this node is no manager any more")
-            self._state_dir.quorum.unlink(missing_ok=True)
+
+    async def _while_member(self) -> None:
+        """Return once others say that this manager is not one of them: its next start sees to it.
+
+        They are asked only while the etcd of this host knows no leader.
+        """
+        while True:
+            await self._clock.sleep(_LOOK_SECONDS)
+            if await self._has_quorum():
+                continue
+            log.warning("this manager has no quorum now")
+            own = self._elsewhere.certificates.identity.node_id
+            others = [at for name, at in self._book.members.items() if name != own and at]
+            try:
+                await check_standing(others, self.address, self._state_dir)
+            except DismissedError as error:
+                log.warning("this manager starts again", extra=fields(reason=error))
+                return
+
+    async def _has_quorum(self) -> bool:
+        client = self._client
+        try:
+            request = etcd.StatusRequest()
+            status = await client.call(client.maintenance.Status, request, seconds=_LOOK_SECONDS)
+        except SwarmError:
+            return False
+        return bool(status.leader)
 
     async def _announce(self) -> None:
         """The others find this manager here, though it may have been elsewhere before."""

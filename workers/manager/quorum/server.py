@@ -1,7 +1,7 @@
 """What other managers ask of this one: to join, and where everyone is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from swarmd import api
@@ -12,9 +12,9 @@ from swarmd.api.protos.quorum_pb2 import (
     MeetResponse,
 )
 from swarmd.api.protos.quorum_pb2_grpc import QuorumServicer as Generated
-from swarmd.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
+from swarmd.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from swarmd.rpc.authorize import caller
-from swarmd.store import Store, WriteTx
+from swarmd.store import Store, WriteTx, by
 from workers.manager.quorum.addresses import AddressBook
 from workers.manager.quorum.members import Membership
 
@@ -34,14 +34,44 @@ class Joins:
         self._share = share
         self._one_by_one = asyncio.Lock()
 
-    async def take_in(self, node_id: str, addr: str) -> tuple[Mapping[str, str], bytes]:
-        """Every member's address, and the data key; for one that is a member already, too."""
+    async def take_in(self, node_id: str, addr: str) -> JoinQuorumResponse:
+        """Every member's address, and the data key; nothing of it for who is a worker now.
+
+        One that is a member already has lost what it had as one: it begins anew.
+        """
         async with self._one_by_one:
+            if self._is_worker(node_id):
+                return JoinQuorumResponse(demoted=True)
             membership, data_key = await self._share()
             await self._store.update(lambda tx: _found_at(tx, node_id, addr))
             members = await membership.add(node_id)
-        known = {**self._book.members, node_id: addr}
-        return {name: known.get(name, "") for name in members}, data_key
+        return JoinQuorumResponse(members=self._addresses(members, node_id), data_key=data_key)
+
+    async def stand(self, node_id: str, addr: str) -> JoinQuorumResponse:
+        """The same for one that has been a member: whether it is one yet."""
+        if self._is_worker(node_id):
+            return JoinQuorumResponse(demoted=True)
+        membership, _ = await self._share()
+        members = await membership.members()
+        if node_id in members:
+            await self._store.update(lambda tx: _found_at(tx, node_id, addr))
+        return JoinQuorumResponse(members=self._addresses(members, node_id))
+
+    def _is_worker(self, node_id: str) -> bool:
+        """Raises UnavailableError while the node is between the two roles."""
+        node = self._store.view().nodes.get(node_id)
+        if node is None:
+            raise NotFoundError("node", node_id)
+        if node.role == api.NodeRole.WORKER:
+            return True
+        if node.spec.desired_role == api.NodeRole.WORKER:
+            raise UnavailableError(f"node {node_id} is being demoted: try again")
+        return False
+
+    def _addresses(self, members: Collection[str], own_id: str) -> dict[str, str]:
+        managers = self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))
+        known = {**self._book.members, **{one.id: one.manager_status.addr for one in managers}}
+        return {name: known.get(name, "") for name in members}
 
 
 class QuorumServicer(Generated):
@@ -52,12 +82,12 @@ class QuorumServicer(Generated):
         self._joins = joins
 
     async def Join(self, request: JoinQuorumRequest, context: Any) -> JoinQuorumResponse:
-        """The caller's node is a manager by its certificate, which the leader has issued."""
+        """The caller's node is a manager by its certificate; the leader knows what it is now."""
         _check_address(request.addr)
         if self._joins is None:
             raise UnavailableError("this manager has no quorum now: try another one")
-        members, data_key = await self._joins.take_in(caller(context).node_id, request.addr)
-        return JoinQuorumResponse(members=dict(members), data_key=data_key)
+        answer = self._joins.stand if request.member else self._joins.take_in
+        return await answer(caller(context).node_id, request.addr)
 
     async def Meet(self, request: MeetRequest, context: Any) -> MeetResponse:
         """Remember where the caller is, and say where the others are."""
@@ -68,8 +98,6 @@ class QuorumServicer(Generated):
 
 def _found_at(tx: WriteTx, node_id: str, addr: str) -> None:
     node = tx.nodes.copy(node_id)
-    if node.role != api.NodeRole.MANAGER:
-        raise FailedPreconditionError(f"node {node_id} is no manager of this cluster any more")
     if node.manager_status.addr != addr:
         node.manager_status.addr = addr
         tx.nodes.update(node)

@@ -6,6 +6,7 @@ by it, and without that there would never be a quorum.
 
 import asyncio
 from random import Random
+from types import TracebackType
 from typing import Final, Self
 
 from swarmd.clock import Clock
@@ -20,6 +21,7 @@ from swarmd.state_dir import StateDir
 from swarmd.store.etcd import EtcdClient
 from workers.manager.addresses import reachable_address
 from workers.manager.quorum.addresses import AddressBook, MeetOthers
+from workers.manager.quorum.joining import check_standing
 from workers.manager.quorum.server import QuorumServicer
 
 log = get_logger(__name__)
@@ -28,6 +30,7 @@ _NO_QUORUM: Final = (
     "other; if the others are lost for good: `swarmd run --force-new-cluster`"
 )
 _PAUSE_SECONDS: Final = 0.2  # on top of the call itself, which waits for seconds
+_STANDING_SECONDS: Final = (1.0, 2.0)
 
 
 class Waiting:
@@ -39,6 +42,7 @@ class Waiting:
         self._clock = clock
         self._random = random
         self._state_dir = StateDir(config.state_dir)
+        self._further = (config.join_addr,) if config.join_addr else ()
         self._group = asyncio.TaskGroup()
         self.address = ""
         """Where others find this manager."""
@@ -62,32 +66,60 @@ class Waiting:
         self._serving = self._group.create_task(server.run())
         return self
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._serving.cancel()
-        await self._group.__aexit__(*raised)  # type: ignore[arg-type]
+        if isinstance(error, SwarmError):  # to be caught as itself, not as one of a group
+            await self._group.__aexit__(None, None, None)
+        else:
+            await self._group.__aexit__(kind, error, traceback)
 
     async def quorum(self, client: EtcdClient) -> None:
-        """Return once etcd answers for all of the cluster."""
+        """Return once etcd answers for all of the cluster.
+
+        Raises DemotedError, NoMemberError or CannotBootError where the others say so meanwhile.
+        """
         meeting = self._group.create_task(self._meet().run())
+        ways = [asyncio.create_task(self._answers(client)), asyncio.create_task(self._standing())]
         try:
-            while True:
-                try:
-                    await client.get(b"any")
-                except SwarmError as error:
-                    log.info("no quorum yet", extra=fields(reason=error))
-                    await self._clock.sleep(_PAUSE_SECONDS)
-                else:
-                    return
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
         finally:
-            meeting.cancel()
+            for task in (meeting, *ways):
+                task.cancel()
+
+    async def _answers(self, client: EtcdClient) -> None:
+        while True:
+            try:
+                await client.get(b"any")
+            except SwarmError as error:
+                log.info("no quorum yet", extra=fields(reason=error))
+                await self._clock.sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    async def _standing(self) -> None:
+        """Ask the others, again and again, whether this manager is still one of them."""
+        while True:
+            await self._clock.sleep(self._random.uniform(*_STANDING_SECONDS))
+            await check_standing(self._others(), self.address, self._state_dir)
+
+    def _others(self) -> list[str]:
+        own = NodeCertificates.load(self._state_dir).identity.node_id
+        known = [addr for name, addr in self._book.members.items() if name != own and addr]
+        return list(dict.fromkeys([*known, *self._further]))
 
     def _meet(self) -> MeetOthers:
-        further = (self._config.join_addr,) if self._config.join_addr else ()
         return MeetOthers(
             self._book,
             self.address,
             lambda: NodeCertificates.load(self._state_dir),
-            further=further,
+            further=self._further,
             clock=self._clock,
             random=self._random,
         )
