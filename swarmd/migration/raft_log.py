@@ -35,7 +35,9 @@ _M = TypeVar("_M", Entry, LogHardState, LogSnapshot)
 
 @dataclass(slots=True)
 class RaftLog:
-    """What comes after a snapshot; `torn` says where a last record was not whole, if it was not."""
+    """What comes after a snapshot; `torn` says where a last record was not whole, if it was not,
+    and how much the file has from there on.
+    """
 
     metadata: bytes = b""
     """Whose it is, in its owner's own form."""
@@ -135,7 +137,8 @@ def _records(segments: Sequence[Path], log: RaftLog) -> Iterator[_Record]:
             except _TornError as error:
                 if path != segments[-1]:
                     raise damaged(place, f"{error}, and it is not the end of the log") from error
-                log.torn = place.removesuffix(",")
+                left = len(data.rstrip(b"\0")) - offset
+                log.torn = f"{path}, at offset {offset} ({left} bytes)"
                 return
             if record.type != _CHECKSUM:
                 yield _Record(record.type, record.data, place)

@@ -18,7 +18,7 @@ from swarmd.security import data_key, key_file, unlock_key
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store import ReadTx, SqliteBackend, Store
-from tests.cluster import wait
+from tests.cluster import RealNode, wait
 from tests.interop.peers import SWARM_PORT, DockerHost, docker_host
 from tests.networks import NetNode, lan
 
@@ -245,6 +245,15 @@ def test_from_the_socket_it_is_a_new_cluster_with_the_same_services(swarm: Swarm
     assert EVERYTHING == stored(into, contents)
     before = (swarm.open_files / "certificates/swarm-root-ca.crt").read_bytes()
     assert before != NodeCertificates.load(into).root_pem
+
+
+def test_what_came_from_the_socket_starts(swarm: Swarm, tmp_path: Path):
+    into = tmp_path / "state"
+    shutil.copytree(swarm.open_files.parent / "live", into)
+    with RealNode("--engine-addr=supervisor://", state_dir=into) as node:
+        node.run()
+        listed = node.ctl("service", "ls", "--format", "{{.Name}}").stdout.split()
+        assert EVERYTHING["services"] == sorted(listed)
 
 
 def test_from_the_socket_secrets_without_a_file_are_named(swarm: Swarm):

@@ -71,9 +71,10 @@ def refuse_raft_log(state_dir: StateDir) -> None:
     raft = state_dir.root / "raft"
     if raft.is_dir() and not state_dir.store.exists():
         raise CannotBootError(
-            f"{raft} is the store of SwarmKit's own manager, which swarmd cannot take over."
-            f" Nothing was changed: demote this node to a worker there first; or move"
-            f" {state_dir.root} away, and join as a new node"
+            f"{raft} is the store of SwarmKit's own manager, which swarmd takes over into another"
+            " directory only. Nothing was changed:"
+            f" `swarmd import --state-dir {state_dir.root} --into DIR`; or demote this node to a"
+            f" worker there first; or move {state_dir.root} away, and join as a new node"
         )
 
 
