@@ -10,5 +10,5 @@ What goes between hosts has the cluster's own certificates on both sides, by one
 one; a manager worker that dies takes no connection along, as it has handed them over.
 
 command.py is how etcd is started; member.py runs it and says how it is; tunnel.py leads
-its connections out, door.py takes those that come in.
+its connections out, door.py takes those that come in; will.py gives a dead manager's lead back.
 """

@@ -23,6 +23,7 @@ log = get_logger(__name__)
 CLIENT: Final = "client:0"
 _STOP_SECONDS: Final = 4.0
 _KEPT_LINES: Final = 20
+_SOUND_SECONDS: Final = 5.0
 # What etcd says when it finds its own files damaged; with these, starting it again is no help.
 _DAMAGE: Final = (
     "crc",

@@ -9,7 +9,8 @@ election key is the one that this manager made, so that a deposed leader cannot 
 version is the one before it, so that the same commit, sent again because its answer was lost,
 happens once. Followers apply the watch: all that one transaction did has one revision of etcd's.
 
-client.py: the calls, and what their errors mean here. lease.py: campaign, keep alive, notice loss.
+client.py: the calls, and what their errors mean here. lease.py: campaign, notice loss;
+keeper.py: keep alive.
 keys.py: the layout above. backend.py: load, commit, follow.
 transfer.py: a whole store, from elsewhere. program.py: which etcd there is.
 """

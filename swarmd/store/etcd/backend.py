@@ -59,7 +59,7 @@ class EtcdBackend:
         backoff = Backoff(0.05, 0.5, self._random)
         while self.lease.held:
             try:
-                found, _ = await self._client.get(keys.VERSION)
+                found, _ = await self._client.get(keys.VERSION, self.lease.left)
                 return int(found.value) if found is not None else 0
             except UnavailableError as error:
                 delay = backoff.next()
@@ -77,9 +77,9 @@ class EtcdBackend:
         """
         request = self._transaction(version, rows)
         backoff = Backoff(0.05, 0.5, self._random)
-        while self.lease.held:
+        while left := self.lease.left:
             try:
-                answer = await self._client.txn(request)
+                answer = await self._client.txn(request, left)
             except UnavailableError as error:
                 delay = backoff.next()
                 log.warning("a write waits", extra=fields(error=error, retry_in=delay))

@@ -18,7 +18,7 @@ from swarmd.store.etcd.keys import after
 Q = TypeVar("Q")
 A = TypeVar("A")
 CALL_SECONDS: Final = 5.0
-_OPTIONS: Final = (
+OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     # etcd is on this host: when it is back, it is to be found at once.
@@ -34,7 +34,7 @@ class EtcdClient:
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
-        self._channel = aio.insecure_channel(target(socket), options=_OPTIONS)
+        self._channel = aio.insecure_channel(target(socket), options=OPTIONS)
         self._kv = services.KVStub(self._channel)
         self._lease = services.LeaseStub(self._channel)
         self._watch_stub: Any = services.WatchStub(self._channel)
@@ -53,9 +53,11 @@ class EtcdClient:
         except aio.AioRpcError as error:
             raise from_etcd(error) from error
 
-    async def get(self, key: bytes) -> tuple[etcd.KeyValue | None, int]:
+    async def get(
+        self, key: bytes, seconds: float = CALL_SECONDS
+    ) -> tuple[etcd.KeyValue | None, int]:
         """The key, as of the last acknowledged write of anyone, and the revision of that."""
-        answer = await self.call(self._kv.Range, etcd.RangeRequest(key=key))
+        answer = await self.call(self._kv.Range, etcd.RangeRequest(key=key), seconds)
         return (answer.kvs[0] if answer.kvs else None), answer.header.revision
 
     async def page(self, prefix: bytes, start: bytes, revision: int, limit: int) -> Any:
@@ -65,8 +67,10 @@ class EtcdClient:
         )
         return await self.call(self._kv.Range, request, seconds=30)
 
-    async def txn(self, request: etcd.TxnRequest) -> etcd.TxnResponse:
-        return await self.call(self._kv.Txn, request)
+    async def txn(
+        self, request: etcd.TxnRequest, seconds: float = CALL_SECONDS
+    ) -> etcd.TxnResponse:
+        return await self.call(self._kv.Txn, request, seconds)
 
     async def compact(self, revision: int) -> None:
         await self.call(self._kv.Compact, etcd.CompactionRequest(revision=revision), seconds=30)

@@ -1,35 +1,32 @@
 """The right to write: a key of etcd's that only one manager can have made, tied to its lease.
 
-The lease is kept alive from a thread, so that a loop that is busy for a second does not cost the
-leadership; a process that is stopped or dead does. Time is counted from before each sign of life
-was sent: what this manager takes for the end comes before what etcd does.
+It ends with the lease: given back, run out, or, where the manager's process died, given back for it
+by the etcd worker, which sees the end of a connection that the manager had open to it (its will).
 """
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from random import Random
 from typing import Final
 
-import grpc
-
 from swarmd.api.protos import etcd_pb2 as etcd
-from swarmd.api.protos import etcd_pb2_grpc as services
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
-from swarmd.store.etcd.client import EtcdClient, target
+from swarmd.store.etcd.client import EtcdClient
+from swarmd.store.etcd.keeper import Keeper
 from swarmd.store.etcd.keys import LEADER
 
 log = get_logger(__name__)
+WILL: Final = "will"  # the etcd worker's socket, beside etcd's own
 _VACANT: Final = etcd.Compare(
     result=etcd.Compare.EQUAL, target=etcd.Compare.CREATE, key=LEADER, create_revision=0
 )
 _GIVE_BACK_SECONDS: Final = 1.0
 _REST_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 5.0  # between two looks of our own at who leads
 
 
 class EtcdLease:
@@ -43,20 +40,36 @@ class EtcdLease:
         self._seconds = seconds
         self._clock = clock
         self._random = random
-        self._keeper: _Keeper | None = None
+        self._keeper: Keeper | None = None
         self._lost = asyncio.Event()
         self._rests = 0.0
+        self._leader = ""
+        self._changed = asyncio.Event()
         self.fence = 0  # the revision that made the election key, while it is ours
-        self.leader = ""
-        """The node that leads, as far as this campaign saw; empty where none is known."""
 
     @property
     def held(self) -> bool:
-        return self._keeper is not None and self._keeper.alive and not self._lost.is_set()
+        return self.left > 0
+
+    @property
+    def left(self) -> float:
+        """Seconds for which it is surely ours, whatever happens; 0 while it is not."""
+        if self._keeper is None or self._lost.is_set():
+            return 0.0
+        return max(0.0, self._keeper.left)
 
     @property
     def lost(self) -> asyncio.Event:
         return self._lost
+
+    @property
+    def leader(self) -> str:
+        """The node that leads, as far as this campaign saw; empty where none is known."""
+        return self._leader
+
+    async def wait_changed(self) -> None:
+        """Return once another leads, or none, than when this was asked."""
+        await self._changed.wait()
 
     def give_away(self) -> None:
         """End the leadership; this manager's next campaign begins a while later."""
@@ -72,14 +85,38 @@ class EtcdLease:
         """Wait until the election key is ours; at the end give it back, so that another has it."""
         lease = await self._campaign()
         try:
-            yield
+            async with self._will(lease):
+                yield
         finally:
             assert self._keeper is not None
             self._keeper.stop()
-            self._keeper, self.leader = None, ""
+            self._keeper = None
+            self._see("")
             with contextlib.suppress(SwarmError, TimeoutError):  # it ends by itself, a bit later
                 async with asyncio.timeout(_GIVE_BACK_SECONDS):
                     await self._client.revoke(lease)
+
+    def _see(self, leader: str) -> None:
+        if leader != self._leader:
+            self._leader = leader
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def _will(self, lease: int) -> AsyncIterator[None]:
+        """Have the lease given back for us should this process end; without it, time runs out."""
+        try:
+            path = self._client.socket.with_name(WILL)
+            _, writer = await asyncio.open_unix_connection(path)
+        except OSError as error:
+            log.debug("nobody takes this manager's will", extra=fields(error=error))
+            yield
+            return
+        try:
+            writer.write(b"%d\n" % lease)
+            yield
+        finally:
+            writer.close()
 
     async def _campaign(self) -> int:
         backoff = Backoff(0.1, 1.0, self._random)
@@ -98,13 +135,22 @@ class EtcdLease:
                 await self._clock.sleep(delay)
 
     async def _wait_vacant(self) -> None:
-        found, revision = await self._client.get(LEADER)
-        self.leader = found.value.decode() if found is not None else ""
-        if found is None:
-            return
+        """Return once nobody leads, as far as this host's etcd knows."""
+        while True:
+            found, revision = await self._client.get(LEADER)
+            self._see(found.value.decode() if found is not None else "")
+            if found is None:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._wait_gone(revision)
+                    self._see("")
+                    return
+
+    async def _wait_gone(self, revision: int) -> None:
         async for answer in self._client.watch(LEADER, b"", revision + 1):
-            if any(event.type == etcd.Event.DELETE for event in answer.events):
-                self.leader = ""
+            gone = any(event.type == etcd.Event.DELETE for event in answer.events)
+            if gone or answer.canceled:  # that, when what was asked for is not kept any more
                 return
 
     async def _try(self) -> int:
@@ -116,7 +162,12 @@ class EtcdLease:
         answer = await self._client.txn(request)
         if not answer.succeeded:
             return 0  # the lease that nothing is tied to ends by itself
-        self.fence, self.leader = answer.header.revision, self._node_id
+        self._keep(lease, since)
+        self.fence = answer.header.revision
+        self._see(self._node_id)
+        return lease
+
+    def _keep(self, lease: int, since: float) -> None:
         self._lost = asyncio.Event()
         loop, lost = asyncio.get_running_loop(), self._lost
 
@@ -124,7 +175,7 @@ class EtcdLease:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
                 loop.call_soon_threadsafe(lost.set)
 
-        self._keeper = _Keeper(
+        self._keeper = Keeper(
             self._client.socket,
             lease,
             seconds=self._seconds,
@@ -133,62 +184,3 @@ class EtcdLease:
             ended=ended,
         )
         self._keeper.start()
-        return lease
-
-
-class _Keeper(threading.Thread):
-    """Sends signs of life; calls `ended` when the lease may be over."""
-
-    def __init__(
-        self,
-        socket: Path,
-        lease: int,
-        *,
-        seconds: int,
-        since: float,
-        clock: Clock,
-        ended: Callable[[], None],
-    ) -> None:
-        super().__init__(name="lease", daemon=True)
-        self._target = target(socket)
-        self._lease = lease
-        self._seconds = seconds
-        self._until = since + seconds
-        self._clock = clock
-        self._ended = ended
-        self._stopped = threading.Event()
-
-    @property
-    def alive(self) -> bool:
-        """By the clock alone: true of a process that was stopped and woke up within its time."""
-        return self._clock.monotonic() < self._until
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def run(self) -> None:
-        request = etcd.LeaseKeepAliveRequest(ID=self._lease)
-        with grpc.insecure_channel(self._target) as channel:
-            stub = services.LeaseStub(channel)
-            while not self._stopped.is_set() and self.alive:
-                asked = self._clock.monotonic()
-                left = self._keep_alive(stub, request)
-                if left == 0:  # etcd says so itself: it is over
-                    self._until = asked
-                elif left is not None:
-                    self._until = asked + self._seconds
-                self._stopped.wait(self._seconds / 5)
-        if not self._stopped.is_set():
-            self._ended()
-
-    def _keep_alive(
-        self, stub: services.LeaseStub, request: etcd.LeaseKeepAliveRequest
-    ) -> int | None:
-        """The seconds left, by etcd's word; None where it gave none."""
-        seconds = min(self._seconds / 3, self._until - self._clock.monotonic())
-        try:
-            for answer in stub.LeaseKeepAlive(iter([request]), timeout=max(0, seconds)):
-                return answer.TTL
-        except grpc.RpcError as error:
-            log.warning("no answer to a sign of life", extra=fields(error=error.details()))
-        return None

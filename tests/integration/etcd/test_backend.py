@@ -135,8 +135,8 @@ async def test_an_answer_that_was_lost_is_no_second_write(quorum: Quorum):
         client = store._backend._client  # type: ignore[attr-defined]
         txn, lost = client.txn, []
 
-        async def lossy(request):
-            answer = await txn(request)
+        async def lossy(request, seconds):
+            answer = await txn(request, seconds)
             if not lost:
                 lost.append(answer)
                 raise UnavailableError("the answer was lost")
