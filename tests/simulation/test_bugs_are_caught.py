@@ -4,8 +4,9 @@ from itertools import count
 
 import pytest
 
-from workers.manager.dispatcher import status_updates
-from workers.manager.orchestrators import job_plan, restarts, update_plan
+from swarmd.api import breakers
+from workers.manager.dispatcher import assignments, status_updates
+from workers.manager.orchestrators import job_plan, restart_breaker, restarts, update_plan
 from workers.manager.scheduler import filters
 from workers.simulation.disk import SimulatedBackend
 from workers.simulation.scenario import Plan, Scenario
@@ -62,6 +63,24 @@ def test_a_disk_that_forgets_what_it_took(monkeypatch):
 
 
 @pytest.mark.timeout(120)
+def test_a_breaker_that_holds_nothing(monkeypatch):
+    monkeypatch.setattr(breakers, "holds", lambda breaker, service: False)
+    assert "held" == first_violation(Plan(faults=("alike",)))
+
+
+@pytest.mark.timeout(120)
+def test_a_breaker_that_never_lets_go(monkeypatch):
+    monkeypatch.setattr(restart_breaker, "hold_seconds", lambda times_opened, random: 1e6)
+    assert "converged" == first_violation(Plan(faults=("alike",)))
+
+
+@pytest.mark.timeout(120)
+def test_a_dispatcher_that_forgets_the_secrets(monkeypatch):
+    monkeypatch.setattr(assignments, "dependencies", lambda task: ())
+    assert "given" == first_violation(Plan(faults=()))
+
+
+@pytest.mark.timeout(120)
 def test_an_update_that_never_ends(monkeypatch):
     monkeypatch.setattr(update_plan.Rollout, "_complete", lambda self, step, now: None)
     assert "converged" == first_violation(Plan(faults=()), seeds=20)
@@ -70,7 +89,7 @@ def test_an_update_that_never_ends(monkeypatch):
 @pytest.mark.timeout(120)
 def test_a_job_that_runs_everything_at_once(monkeypatch):
     monkeypatch.setattr(job_plan, "_is_at_work", lambda task: False)
-    assert "job" == first_violation()
+    assert "job" == first_violation(Plan(faults=("tasks",), nodes=5, services=5))
 
 
 @pytest.mark.timeout(120)

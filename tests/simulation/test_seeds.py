@@ -30,6 +30,7 @@ def test_seeds_break_nothing(summary):
     ]
     assert [] == replays
     assert summary.lives > summary.seeds  # managers died, and others took their place
+    assert summary.holds  # breakers opened
 
 
 @pytest.mark.timeout(120)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from swarmd import api
+from swarmd.api import breakers, times
+from swarmd.api.protos.governor_pb2 import Breaker
 from swarmd.store import Committed, Created, Deleted, Event, Select, Store, Updated
 from workers.simulation import invariants
 from workers.simulation.disk import Disk
@@ -17,7 +19,8 @@ NO_TASK: Final = -1
 _AGENTS_WORD: Final = frozenset(
     {api.TaskState.COMPLETE, api.TaskState.SHUTDOWN, api.TaskState.FAILED}
 )
-_KINDS: Final = (api.Task, api.Service, api.Node)
+_NOT_GIVEN: Final = "not assigned to this node: "  # the agent's words for what a task lacks
+_KINDS: Final = (api.Task, api.Service, api.Node, Breaker)
 Transition = tuple[str, int, int]
 
 
@@ -42,14 +45,15 @@ class Checker:
         """How often which actor moved a task from one state to another; -1: there is no task."""
         self.violated: asyncio.Future[Violation] = asyncio.get_running_loop().create_future()
         self.commits = 0
+        self.holds = 0
+        """How often a breaker opened."""
         self._disk = disk
         self._trace = trace
         self._actors: dict[tuple[str, int], str] = {}
         self._written: dict[str, api.Task] = {}
-        self._starts: dict[str, float] = {}
+        self._starts: dict[str, None] = {}
         self._started: set[str] = set()
         self._running: dict[str, str] = {}
-        self._completed: dict[tuple[str, int], set[int]] = {}
 
     @property
     def now(self) -> float:
@@ -68,16 +72,16 @@ class Checker:
         view = store.view()
         durable: dict[tuple[str, str], Any] = {
             (type(one).DESCRIPTOR.name.lower(), one.id): one
-            for table in (view.nodes, view.services, view.tasks)
+            for table in (view.nodes, view.services, view.tasks, view.breakers)
             for one in table.find()
         }
         picture = self.picture
-        for known in (picture.nodes, picture.services, picture.tasks):
+        for known in (picture.nodes, picture.services, picture.tasks, picture.breakers):
             for one in list(known.values()):
                 self._compare(one, durable)
         for one in durable.values():
             self._take(Created(one), "unknown")
-        self._check_written()
+        self._check_written(seen=False)
 
     def _compare(self, one: Any, durable: dict[tuple[str, str], Any]) -> None:
         key = type(one).DESCRIPTOR.name.lower(), one.id
@@ -121,6 +125,8 @@ class Checker:
             self._take_task(event, one, actor)
         elif isinstance(one, api.Service):
             self._take_service(event, one, actor)
+        elif isinstance(one, Breaker):
+            self._take_breaker(event, one, actor)
         elif isinstance(event, Deleted):
             self._trace(f"{actor}: node {one.id[:6]} is removed")
             self.picture.nodes.pop(one.id, None)
@@ -137,6 +143,16 @@ class Checker:
                 said = service.update_status.message or "no update"
                 self._trace(f"{actor}: {service.spec.annotations.name}: {said}")
         self.picture.put_service(service)
+
+    def _take_breaker(self, event: Any, breaker: Breaker, actor: str) -> None:
+        if isinstance(event, Deleted):
+            self.picture.breakers.pop(breaker.id, None)
+            return
+        said = breakers.sentence(breaker, times.seconds(breaker.meta.updated_at))
+        self._trace(f"{actor}: {breaker.id[:6]}: {said or f'let go: {breaker.reason}'}")
+        before = self.picture.breakers.get(breaker.id)
+        self.holds += breakers.is_open(breaker) and not breakers.is_open(before)
+        self.picture.breakers[breaker.id] = breaker
 
     def _take_task(self, event: Any, task: api.Task, actor: str) -> None:
         picture, old = self.picture, getattr(event, "old", None)
@@ -155,18 +171,17 @@ class Checker:
             return
         if old is not None:
             self._say(invariants.of_task_change(picture, task, old))
+        if _NOT_GIVEN in task.status.err:
+            self.wrong("given", f"{told(task)}: {task.status.err}")
         if actor == "Dispatcher" and task.status.state in _AGENTS_WORD and before != after:
             self._see_end(task, "reported as ended")
-        if task.status.state == api.TaskState.COMPLETE and task.HasField("job_iteration"):
-            key = task.service_id, task.job_iteration.index
-            self._completed.setdefault(key, set()).add(task.slot)
         waited = old is not None and old.desired_state == READY
         picture.put_task(task, self.now)
         self._written[task.id] = task
         if task.desired_state in (api.TaskState.RUNNING, api.TaskState.COMPLETE) and (
             old is None or waited
         ):
-            self._starts[task.id] = self.now
+            self._starts[task.id] = None
 
     def _see_end(self, task: api.Task, how: str) -> None:
         if task.id in self._running and task.status.state in (*_AGENTS_WORD, 0, 64):
@@ -183,7 +198,8 @@ class Checker:
 
     # --- one commit
 
-    def _check_written(self) -> None:
+    def _check_written(self, *, seen: bool = True) -> None:
+        """With `seen` False several commits may be one here: what was held then is not known."""
         written, self._written = self._written, {}
         starts, self._starts = self._starts, {}
         for task in written.values():
@@ -193,6 +209,8 @@ class Checker:
             if task_or_none is not None:
                 since = self.picture.arrived[task_id]
                 self._say(invariants.of_start(self.picture, task_or_none, self.now, since))
+                if seen:
+                    self._say(invariants.of_held_start(self.picture, task_or_none))
 
     def _say(self, wrongs: Wrong) -> None:
         for invariant, sentence in wrongs:

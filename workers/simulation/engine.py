@@ -5,7 +5,7 @@ is refused, hangs while it is prepared or started, fails at first, or needs its 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -24,6 +24,8 @@ from workers.agent.executors.errors import (
 GRACE_SECONDS: Final = 10.0
 _JOB_SECONDS: Final = (0.2, 4.0)
 _FAILING_SECONDS: Final = (0.0, 20.0)
+_ALIKE: Final = 3
+"""The exit code of every task of a service that is broken."""
 _ADDRESS: Final = "supervisor:///simulated"
 
 
@@ -32,6 +34,7 @@ class Witness(Protocol):
 
     def process_started(self, node_id: str, task_id: str) -> None: ...
     def process_ended(self, node_id: str, task_id: str) -> None: ...
+    def wrong(self, invariant: str, sentence: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -68,10 +71,14 @@ class Mood:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.trouble = 0.0
+        self.broken: set[str] = set()
+        """The services of which every task ends alike, soon after its start."""
         self.healed = asyncio.Event()
 
     def draw(self, task: api.Task) -> Behaviour:
         random = self._random
+        if task.service_id in self.broken:
+            return Behaviour(runs_for=random.uniform(0, 1), exits_with=_ALIKE)
         done = random.uniform(*_JOB_SECONDS) if task.HasField("job_iteration") else None
         if random.random() >= self.trouble:
             return Behaviour(runs_for=done)
@@ -111,6 +118,12 @@ class Engine:
         for task_id, process in self.processes.items():
             process.lost = True
             self.end(task_id, 137)
+
+    def prepare(self, task: api.Task, given: Dependencies) -> Process:
+        for sentence in _lacks(task.spec.container, given):
+            self._witness.wrong("given", f"task {task.id} is prepared without {sentence}")
+        process = self.processes[task.id] = Process(self.mood.draw(task))
+        return process
 
     def start(self, task_id: str) -> None:
         process = self.processes[task_id]
@@ -159,18 +172,19 @@ class Engine:
     def controller(
         self,
         task: api.Task,
-        dependencies: Dependencies,  # noqa: ARG002  nothing is read here
+        dependencies: Dependencies,
         directory: Path,  # noqa: ARG002
     ) -> "TaskController":
-        return TaskController(self, task)
+        return TaskController(self, task, dependencies)
 
 
 class TaskController:
     """One task of the engine."""
 
-    def __init__(self, engine: Engine, task: api.Task) -> None:
+    def __init__(self, engine: Engine, task: api.Task, given: Dependencies) -> None:
         self._engine = engine
         self._task = task
+        self._given = given
 
     @property
     def _process(self) -> Process:
@@ -183,17 +197,16 @@ class TaskController:
         self._task = task
 
     async def prepare(self) -> None:
-        processes, mood = self._engine.processes, self._engine.mood
-        process = processes.get(self._task.id)
+        process = self._engine.processes.get(self._task.id)
         if process is None:
-            process = processes[self._task.id] = Process(mood.draw(self._task))
+            process = self._engine.prepare(self._task, self._given)
         if process.behaviour.refused:
             raise RejectedError("no such image")
         if process.behaviour.fails_first > 0:
             process.behaviour.fails_first -= 1
             raise TemporaryError("not now")
         if process.behaviour.hangs_preparing:
-            await mood.healed.wait()
+            await self._engine.mood.healed.wait()
 
     async def start(self) -> None:
         process = self._process
@@ -239,6 +252,18 @@ class TaskController:
         nothing: tuple[api.LogMessage, ...] = ()
         for line in nothing:
             yield line
+
+
+def _lacks(container: api.ContainerSpec, given: Dependencies) -> Iterator[str]:
+    """What of its secrets and configs is not there, or is not what the user put there."""
+    for secret in container.secrets:
+        found = given.secrets.get(secret.secret_id)
+        if found is None or found.spec.data != secret.secret_name.encode():
+            yield f"secret {secret.secret_name}"
+    for config in container.configs:
+        kept = given.configs.get(config.config_id)
+        if kept is None or kept.spec.data != config.config_name.encode():
+            yield f"config {config.config_name}"
 
 
 async def _either(*waits: Callable[[], Coroutine[Any, Any, object]]) -> None:

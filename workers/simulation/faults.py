@@ -19,6 +19,7 @@ from workers.simulation.user import User
 Fault = Callable[["Faults"], Coroutine[None, None, None]]
 _SHORT: Final = (0.05, 3.0)
 _LONG: Final = (3.0, 40.0)
+_VERY_LONG: Final = (10.0, 90.0)
 _Availability = api.NodeSpec.Availability
 
 
@@ -59,6 +60,7 @@ class Faults:
         self.weather.lost = self.weather.repeated = 0.0
         self.weather.slowest_seconds = Weather().slowest_seconds
         self.mood.trouble = 0.0
+        self.mood.broken.clear()
         self.mood.healed.set()
         self.manager.start()
         for host in self.hosts.values():
@@ -135,6 +137,17 @@ async def trouble(faults: Faults) -> None:
     faults.mood.trouble = 0.0
 
 
+async def alike(faults: Faults) -> None:
+    """Long enough for the breaker to hold it, most often."""
+    service = await faults.user.some_service()
+    if service is None:
+        return
+    faults.trace(f"fault: every task of {service.spec.annotations.name} ends alike")
+    faults.mood.broken.add(service.id)
+    await asyncio.sleep(faults.random.uniform(*_VERY_LONG))
+    faults.mood.broken.discard(service.id)
+
+
 async def labels(faults: Faults) -> None:
     host = faults.host()
     faults.trace(f"fault: {host.name} gets other labels")
@@ -184,6 +197,7 @@ KINDS: Final[Mapping[str, Fault]] = {
     "manager-crash": manager_crash,
     "clock": clock_step,
     "tasks": trouble,
+    "alike": alike,
     "labels": labels,
     "drain": drain,
     "removal": removal,

@@ -28,6 +28,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "room": "reservations on a node never exceed what it offers, at any assignment",
     "ports": "two tasks on a node never share a host port, at any assignment",
     "max-replicas": "a node has no more tasks of a service than its limit, at any assignment",
+    "held": "while a service is held, none of its tasks is let go but the one that is tried",
+    "given": "a task is prepared with every secret and config that its spec names",
     "update": "an update's status moves only along its machine, and only by the updater or a user",
     "job": "a job completes each slot once, is never behind what it completed, and never has more"
     " tasks at work than max_concurrent",
@@ -48,6 +50,7 @@ _MOVES: Final = {
     (_State.ROLLBACK_STARTED, _State.ROLLBACK_PAUSED),
     (_State.ROLLBACK_STARTED, _State.ROLLBACK_COMPLETED),
 }
+_UNDER_WAY: Final = frozenset({_State.UPDATING, _State.ROLLBACK_STARTED})
 _ORPHANED: Final = api.TaskState.ORPHANED
 _REJECTED: Final = api.TaskState.REJECTED
 Wrong = Iterator[tuple[str, str]]
@@ -94,6 +97,16 @@ def of_commit(picture: Picture, task: api.Task) -> Wrong:
     yield from _job(picture, task)
     if len(picture.slots[picture.place(task)]) > MOST_IN_A_SLOT:
         yield "history", f"slot {picture.place(task)} holds more than {MOST_IN_A_SLOT} tasks"
+
+
+def of_held_start(picture: Picture, task: api.Task) -> Wrong:
+    """What is wrong with letting this task go, by the breaker as it is after that."""
+    service, breaker = picture.services.get(task.service_id), picture.breakers.get(task.service_id)
+    if service is None or breaker is None or task.id == breaker.probe_task_id:
+        return
+    present = breaker.spec_version == service.spec_version.index
+    if breaker.state and present and service.update_status.state not in _UNDER_WAY:
+        yield "held", f"{told(task)} starts, and its service is held: {breaker.reason}"
 
 
 def of_start(picture: Picture, task: api.Task, now: float, since: float) -> Wrong:

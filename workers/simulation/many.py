@@ -28,6 +28,7 @@ class Summary:
     calls: int = 0
     commits: int = 0
     lives: int = 0
+    holds: int = 0
     transitions: Counter[Transition] = field(default_factory=Counter)
 
     def add(self, other: "Summary") -> None:
@@ -37,6 +38,7 @@ class Summary:
         self.calls += other.calls
         self.commits += other.commits
         self.lives += other.lives
+        self.holds += other.holds
         self.transitions += other.transitions
 
     @property
@@ -57,6 +59,7 @@ def run_batch(seeds: range, plan: Plan) -> Summary:
         summary.calls += outcome.calls
         summary.commits += outcome.commits
         summary.lives += outcome.lives
+        summary.holds += outcome.holds
         summary.transitions += outcome.transitions
     return summary
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from swarmd import api
+from swarmd.api.protos.governor_pb2 import Breaker
 
 Place = tuple[str, int, str]  # service, slot, node of a service with one task on each node
 ASSIGNED: Final = api.TaskState.ASSIGNED
@@ -30,6 +31,7 @@ class Picture:
     nodes: dict[str, api.Node] = field(default_factory=dict)
     services: dict[str, api.Service] = field(default_factory=dict)
     tasks: dict[str, api.Task] = field(default_factory=dict)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
     slots: dict[Place, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     on_node: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     per_node: set[str] = field(default_factory=set)

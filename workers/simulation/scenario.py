@@ -49,6 +49,7 @@ class Outcome:
     calls: int = 0
     commits: int = 0
     lives: int = 0
+    holds: int = 0
     transitions: Counter[Transition] = field(default_factory=Counter)
 
 
@@ -135,6 +136,7 @@ class Scenario:
         violation = checker.violated.result() if checker.violated.done() else story.result()
         story.cancel()
         outcome.commits, outcome.lives = checker.commits, manager.lives
+        outcome.holds = checker.holds
         outcome.transitions = checker.transitions
         manager.crash()
         for host in hosts.values():

@@ -1,5 +1,6 @@
 """Random nodes and services: every mode, and whatever a spec can ask of a scheduler."""
 
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
@@ -65,19 +66,28 @@ def labels(random: Random) -> dict[str, str]:
     return found
 
 
-def service(random: Random, name: str) -> api.ServiceSpec:
+@dataclass(slots=True)
+class Payloads:
+    """The secrets and configs that there are, by name; the data of each is its name."""
+
+    secrets: dict[str, str] = field(default_factory=dict)
+    configs: dict[str, str] = field(default_factory=dict)
+
+
+def service(random: Random, name: str, payloads: Payloads) -> api.ServiceSpec:
     """A spec that the control API takes."""
     mode = random.choice(("replicated",) * 3 + ("global", "global", "replicated_job", "global_job"))
     spec = api.ServiceSpec(annotations=api.Annotations(name=name))
     _set_mode(spec, mode, random)
-    change(random, spec)
+    change(random, spec, payloads)
     return spec
 
 
-def change(random: Random, spec: api.ServiceSpec) -> None:
+def change(random: Random, spec: api.ServiceSpec, payloads: Payloads) -> None:
     """Everything anew but its name and mode."""
     mode = spec.WhichOneof("mode") or ""
     spec.task.CopyFrom(_task(random, job=mode.endswith("job")))
+    _refer(random, spec.task.container, payloads)
     spec.ClearField("endpoint")
     if _chance(random, 0.25):
         port = random.choice(_PORTS)
@@ -129,6 +139,16 @@ def _task(random: Random, *, job: bool) -> api.TaskSpec:
     if _chance(random, 0.1):
         task.force_update = random.randrange(3)
     return task
+
+
+def _refer(random: Random, container: api.ContainerSpec, payloads: Payloads) -> None:
+    file = api.FileTarget(name="file")
+    if payloads.secrets and _chance(random, 0.3):
+        name = random.choice(list(payloads.secrets))
+        container.secrets.add(secret_id=payloads.secrets[name], secret_name=name, file=file)
+    if payloads.configs and _chance(random, 0.2):
+        name = random.choice(list(payloads.configs))
+        container.configs.add(config_id=payloads.configs[name], config_name=name, file=file)
 
 
 def _reserve(reservations: Any, random: Random) -> None:

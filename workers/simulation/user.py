@@ -6,7 +6,7 @@ told is remembered: it must be there after a crash.
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from swarmd import api
 from swarmd.errors import SwarmError
@@ -16,6 +16,7 @@ from workers.simulation.disk import Disk
 
 _Availability = api.NodeSpec.Availability
 _PREVIOUS = api.UpdateServiceRequest.Rollback.PREVIOUS
+_NEW_PAYLOAD: Final = 0.3  # so often there is a secret or a config more
 
 
 class User:
@@ -35,6 +36,7 @@ class User:
         self._trace = trace
         self._wrong = wrong
         self._made = 0
+        self._payloads = specs.Payloads()
 
     async def act(self, most_services: int) -> None:
         """Some change of the services."""
@@ -45,8 +47,17 @@ class User:
         acts: list[Any] = [self._update, self._update, self._scale, self._roll_back, self._remove]
         if len(found) < most_services:
             acts += [self._create] * 6
+        if self._random.random() < _NEW_PAYLOAD:
+            await self._try(self._create_payload, control, None)
         act = self._random.choice(acts) if found else self._create
         await self._try(act, control, self._random.choice(found) if found else None)
+
+    async def some_service(self) -> api.Service | None:
+        control = self._control()
+        if control is None:
+            return None
+        found = (await control.ListServices(api.ListServicesRequest(), None)).services
+        return self._random.choice(found) if found else None
 
     async def set_availability(self, node_id: str, availability: int) -> None:
         def change(spec: api.NodeSpec) -> None:
@@ -99,14 +110,30 @@ class User:
 
     async def _create(self, control: ControlServicer, _: api.Service | None) -> None:
         self._made += 1
-        spec = specs.service(self._random, f"service{self._made}")
+        spec = specs.service(self._random, f"service{self._made}", self._payloads)
         answer = await control.CreateService(api.CreateServiceRequest(spec=spec), None)
         self._must_be_durable("service", answer.service)
         self._trace(f"user: creates {_told(spec)}")
 
+    async def _create_payload(self, control: ControlServicer, _: object) -> None:
+        """None is ever removed: what a task lacks is never the user's doing."""
+        known, random = self._payloads, self._random
+        name = f"payload{len(known.secrets) + len(known.configs)}-{random.randrange(1 << 20)}"
+        called, data = api.Annotations(name=name), name.encode()
+        if random.random() < 0.5:  # noqa: PLR2004
+            secret = api.CreateSecretRequest(spec=api.SecretSpec(annotations=called, data=data))
+            answer = await control.CreateSecret(secret, None)
+            known.secrets[name] = answer.secret.id
+            self._must_be_durable("secret", answer.secret)
+        else:
+            config = api.CreateConfigRequest(spec=api.ConfigSpec(annotations=called, data=data))
+            made = await control.CreateConfig(config, None)
+            known.configs[name] = made.config.id
+            self._must_be_durable("config", made.config)
+
     async def _update(self, control: ControlServicer, service: api.Service) -> None:
         spec = _copy(service.spec)
-        specs.change(self._random, spec)
+        specs.change(self._random, spec, self._payloads)
         await self._send(control, service, spec)
 
     async def _scale(self, control: ControlServicer, service: api.Service) -> None:
