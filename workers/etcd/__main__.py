@@ -11,7 +11,8 @@ from swarmd.clock import Clock, SystemClock
 from swarmd.errors import CannotBootError
 from swarmd.ipc.messages import Ready, Status
 from swarmd.ipc.parent_link import ParentLink
-from swarmd.quorum_file import QuorumFile
+from swarmd.logs import fields, get_logger
+from swarmd.quorum_file import FORCED, QuorumFile
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import PRIVATE_DIR, StateDir
 from swarmd.store.etcd import EtcdClient
@@ -24,6 +25,7 @@ from workers.etcd.tunnel import Tunnels
 from workers.etcd.will import Wills
 from workers.program import run_worker
 
+log = get_logger(__name__)
 _LOOK_SECONDS: Final = 0.25
 _STATUS_SECONDS: Final = 2.0
 
@@ -35,7 +37,7 @@ async def main(link: ParentLink) -> None:
     state_dir.etcd.mkdir(mode=PRIVATE_DIR, exist_ok=True)
     # By way of the descriptor, no directory is too long for a unix socket.
     directory = Path(f"/proc/self/fd/{os.open(state_dir.etcd, os.O_PATH | os.O_DIRECTORY)}")
-    quorum = _quorum(state_dir)
+    quorum = await asyncio.to_thread(_quorum, state_dir, force=link.config.force_new_cluster)
     command = command_line(await asyncio.to_thread(find_etcd), link.config, quorum)
     member = Member(state_dir.etcd, command)
 
@@ -53,30 +55,40 @@ async def main(link: ParentLink) -> None:
     await tunnels.follow(quorum.members)
     wills = Wills(directory / WILL, EtcdClient(directory / CLIENT))
 
-    async def run() -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(member.keep(clock, random))
-            group.create_task(door.run())
-            group.create_task(wills.run())
-            group.create_task(_follow(tunnels, state_dir, clock))
-            group.create_task(_report(link, member, directory / CLIENT, clock))
-            link.report(Ready())
+    beside = (
+        door.run(),
+        wills.run(),
+        _follow(tunnels, state_dir, clock),
+        _report(link, member, directory / CLIENT, clock),
+    )
+    async with asyncio.TaskGroup() as group:
+        ways = [group.create_task(one) for one in beside]
+        keeping = group.create_task(member.keep(clock, random))
+        link.report(Ready())
+        try:
+            await asyncio.shield(keeping)
+        finally:
+            if not keeping.done():
+                await wills.wait_none()  # a parent that is gone stops the manager at the same time
+            keeping.cancel()
+            await asyncio.wait([keeping])  # with its ways open, so that another leads the raft
+            for way in ways:
+                way.cancel()
 
-    running = asyncio.create_task(run())
-    try:
-        await asyncio.shield(running)
-    finally:
-        if not running.done():
-            await wills.wait_none()  # where the parent is gone, the manager stops at the same time
-        running.cancel()
-        await asyncio.wait([running])
 
-
-def _quorum(state_dir: StateDir) -> QuorumFile:
+def _quorum(state_dir: StateDir, *, force: bool) -> QuorumFile:
     found = QuorumFile.load(state_dir.quorum)
     if found is None:
         raise CannotBootError(f"{state_dir.quorum} is missing: this manager is of no quorum")
-    return found
+    quorum = found.at_start(force=force)
+    if quorum != found:
+        quorum.save(state_dir.quorum)
+    if quorum.start == FORCED:
+        others = set(found.members) - {found.node_id}
+        log.warning("goes on without the other managers", extra=fields(others=sorted(others)))
+    elif force:
+        log.info("--force-new-cluster was done at an earlier start: not again")
+    return quorum
 
 
 async def _follow(tunnels: Tunnels, state_dir: StateDir, clock: Clock) -> None:

@@ -40,6 +40,7 @@ def command_line(etcd: str, config: NodeConfig, quorum: QuorumFile) -> list[str]
         "log-level": "warn",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
+    flags.append("--pre-vote")  # who was cut off and is back does not unseat a sound leader
     if quorum.start == FORCED:
         flags.append("--force-new-cluster")
     return ["setpriv", "--pdeathsig", "KILL", etcd, *flags]
