@@ -28,6 +28,7 @@ class QuorumFile:
     node_id: str
     members: Mapping[str, str]
     start: str = EXISTING
+    forced: bool = False  # since the last start without --force-new-cluster
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
@@ -49,8 +50,19 @@ class QuorumFile:
         replace_file(path, json.dumps({**asdict(self), "members": dict(self.members)}).encode())
 
     def started(self) -> Self:
-        """The same, once the data directory is there."""
+        """The same, once the store is whole."""
         return replace(self, start=EXISTING)
+
+    def at_start(self, *, force: bool) -> Self:
+        """The same for a start that was told to go on alone, or not.
+
+        Told so again it stays as it is, with those that joined meanwhile: that is a crash, and not
+        another disaster. A start without the option makes room for the next one.
+        """
+        if force and not self.forced:
+            alone = {self.node_id: self.members.get(self.node_id, "")}
+            return replace(self, members=alone, start=FORCED, forced=True)
+        return replace(self, forced=force)
 
     @classmethod
     def _of(cls, record: Mapping[str, Any]) -> Self:
@@ -58,4 +70,5 @@ class QuorumFile:
         texts = (node_id, *members, *members.values())
         if start not in _STARTS or not all(isinstance(text, str) for text in texts):
             raise ValueError(record)
-        return cls(node_id=node_id, members=members, start=start)
+        forced = record.get("forced", False) is True
+        return cls(node_id=node_id, members=members, start=start, forced=forced)

@@ -62,8 +62,7 @@ class Member:
             except CannotBootError:
                 raise
             except SwarmError as error:
-                begun = (self._directory / "data" / "member").exists()
-                if begun and not isinstance(error, RemovedError):
+                if self._has_data() and not isinstance(error, RemovedError):
                     raise
                 delay = backoff.next()
                 log.warning("etcd does not run", extra=fields(error=error, retry_in=delay))
@@ -89,6 +88,10 @@ class Member:
         finally:
             await self._stop(self._process)
         raise self._ended(status)
+
+    def _has_data(self) -> bool:
+        """Its log is there; the directories are made before it knows whom it belongs to."""
+        return any((self._directory / "data" / "member" / "wal").glob("*.wal"))
 
     @property
     def pid(self) -> int:

@@ -10,6 +10,7 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store import SqliteBackend, Store
 from swarmd.store.etcd import EtcdBackend, EtcdClient
+from swarmd.store.etcd.program import find_etcd
 from workers.manager.bootstrap import bootstrap
 from workers.manager.locked import wait_unlocked
 from workers.manager.manager import Manager
@@ -25,6 +26,8 @@ async def main(link: ParentLink) -> None:
     clock, random = SystemClock(), SystemRandom()
     state_dir = StateDir(link.config.state_dir)
     await wait_unlocked(link, clock, random)
+    if link.config.store == "etcd":
+        await asyncio.to_thread(find_etcd)  # rather than begin without it
     book = AddressBook(state_dir)
     client = await open_quorum(link.config, book, link.report, clock, random)
     backend: SqliteBackend | EtcdBackend
@@ -52,7 +55,8 @@ async def _run(
 
     def serving(address: str) -> None:
         link.report(NodeChanged(identity.node_id, identity.cluster_id, MANAGER, address))
-        link.report(Ready())
+        if part.settled:
+            link.report(Ready())
 
     part: Part
     if client is None:
@@ -63,6 +67,7 @@ async def _run(
             link.report,
             node_id=identity.node_id,
             clock=clock,
+            random=random,
         )
     else:
         assert isinstance(backend, EtcdBackend)

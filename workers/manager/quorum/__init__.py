@@ -12,5 +12,6 @@ roles      promotion and demotion, as the nodes' specs ask for
 addresses  where each manager is found, kept in quorum.json on every one of them
 leader     the way to the leader, for the calls that only it can answer
 leaving    a manager that is one no more, or has to join anew
+forced     --force-new-cluster: this manager goes on, and the others are workers
 waiting    what a manager serves while there is no quorum
 """

@@ -24,11 +24,12 @@ from swarmd.quorum_file import QuorumFile
 from swarmd.rpc.channel import dial_manager
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
-from swarmd.store import Select, Store, WatchOverflowError, by
+from swarmd.store import Store, by
 from workers.manager.quorum.members import Membership
 
 log = get_logger(__name__)
 _MEET_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.5
 
 
 class AddressBook:
@@ -50,41 +51,51 @@ class AddressBook:
 
     async def learn(self, found: Mapping[str, str]) -> None:
         """These members are there now; who is no member is none of ours."""
-        known = {name: addr for name, addr in found.items() if name in self.members and addr}
-        await self._replace({**self.members, **known})
+
+        def learnt(file: QuorumFile) -> QuorumFile:
+            known = {name: addr for name, addr in found.items() if name in file.members and addr}
+            return replace(file, members={**file.members, **known})
+
+        await self._change(learnt)
 
     async def follow(self, members: Mapping[str, str]) -> None:
         """Exactly these are the members; an address that is empty stays what it was."""
-        await self._replace(
-            {name: addr or self.members.get(name, "") for name, addr in members.items()}
-        )
 
-    async def _replace(self, members: Mapping[str, str]) -> None:
+        def following(file: QuorumFile) -> QuorumFile:
+            known = file.members
+            at = {name: addr or known.get(name, "") for name, addr in members.items()}
+            return replace(file, members=at)
+
+        await self._change(following)
+
+    async def whole(self) -> None:
+        """The store is whole: from here on it is started as any other."""
+        await self._change(QuorumFile.started)
+
+    async def _change(self, change: Callable[[QuorumFile], QuorumFile]) -> None:
         async with self._writing:
-            self.file = QuorumFile.load(self._path)  # the etcd worker writes it too, once
-            if self.file is not None and dict(self.file.members) != dict(members):
-                self.file = replace(self.file, members=members)
-                await asyncio.to_thread(self.file.save, self._path)
+            await self.reload()  # the etcd worker writes it too, as it starts
+            if self.file is not None and (changed := change(self.file)) != self.file:
+                await asyncio.to_thread(changed.save, self._path)
+                self.file = changed
 
 
 class KeepAddresses:
     """On every manager of a quorum: what the store and etcd say of members comes into the file."""
 
-    def __init__(self, store: Store, book: AddressBook, membership: Membership) -> None:
+    def __init__(
+        self, store: Store, book: AddressBook, membership: Membership, clock: Clock
+    ) -> None:
         self._store = store
         self._book = book
         self._membership = membership
+        self._clock = clock
 
     async def run(self) -> None:
-        managers = Select(api.Node, where=lambda event: event.object.role == api.NodeRole.MANAGER)
+        """etcd tells nobody that its members changed, so this looks again and again."""
         while True:
-            try:
-                async with self._store.watch(managers) as watcher:
-                    await self._look()
-                    async for _ in watcher:
-                        await self._look()
-            except WatchOverflowError:
-                continue
+            await self._look()
+            await self._clock.sleep(_LOOK_SECONDS)
 
     async def _look(self) -> None:
         found = self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))

@@ -46,7 +46,7 @@ class Moving:
         Raises CannotBootError where there is no etcd on this host, else UnavailableError.
         """
         await asyncio.to_thread(find_etcd)
-        log.info("a second manager joins: the store moves into etcd")
+        log.info("the store moves into etcd")
         quorum = QuorumFile(node_id=node_id, members={node_id: address}, start=MOVING)
         self._state_dir.etcd.mkdir(mode=PRIVATE_DIR, exist_ok=True)
         await asyncio.to_thread(quorum.save, self._state_dir.quorum)

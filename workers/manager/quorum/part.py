@@ -25,6 +25,7 @@ from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient, EtcdLease
 from swarmd.store.etcd.program import find_etcd
 from workers.manager.quorum.addresses import AddressBook, KeepAddresses
+from workers.manager.quorum.forced import Forced
 from workers.manager.quorum.joining import DismissedError, announce, check_standing
 from workers.manager.quorum.leader import LeaderElsewhere
 from workers.manager.quorum.members import KeepMembers, Membership
@@ -34,6 +35,7 @@ from workers.manager.quorum.server import Joins, QuorumServicer
 
 log = get_logger(__name__)
 _SQLITE: Final = "sqlite"
+_ETCD: Final = "etcd"
 _LOOK_SECONDS: Final = 1.0
 
 
@@ -49,6 +51,8 @@ class Part(ABC):
     door: Path | None = None
     components: Sequence[Component] = ()
     servicer: QuorumServicer
+    settled: bool = True
+    """The store stays where it is, for now; else `run` moves it, and no work is taken before."""
 
     @abstractmethod
     async def run(self) -> None:
@@ -75,20 +79,25 @@ class Alone(Part):
         *,
         node_id: str,
         clock: Clock,
+        random: Random,
     ) -> None:
         self._store = store
         self._state_dir = state_dir
         self._kept = kept
+        self.settled = kept != _ETCD
         self._report = report
         self._node_id = node_id
         self._clock = clock
         self._wanted = asyncio.Event()
+        self._backoff = Backoff(1.0, 30.0, random)
         self.components = (RoleManager(store, None, node_id, clock),)
         book = AddressBook(state_dir)
         self.servicer = QuorumServicer(book, Joins(store, book, self._share))
 
     async def run(self) -> None:
         """Move the store once it is wanted; what fails is tried again when it is wanted again."""
+        if self._kept == _ETCD:
+            self._wanted.set()
         while True:
             await self._wanted.wait()
             moving = Moving(self._store, self._state_dir, self._report, clock=self._clock)
@@ -97,6 +106,9 @@ class Alone(Part):
             except (SwarmError, OSError) as error:
                 log.warning("the store could not move", extra=fields(error=error))
                 self._wanted.clear()
+                if self._kept == _ETCD:
+                    await self._clock.sleep(self._backoff.next())
+                    self._wanted.set()
             else:
                 return
 
@@ -146,16 +158,15 @@ class OneOfSeveral(Part):
         self.servicer = QuorumServicer(book, Joins(store, book, self._share))
         own_id = certificates.identity.node_id
         self.components = (
+            Forced(store, book, own_id),
             RoleManager(store, self._membership, own_id, clock),
             KeepMembers(store, self._membership, own_id, clock),
         )
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(KeepAddresses(self._store, self._book, self._membership).run()),
-                group.create_task(self._announce()),
-            ]
+            addresses = KeepAddresses(self._store, self._book, self._membership, self._clock)
+            tasks = [group.create_task(one) for one in (addresses.run(), self._announce())]
             await self._while_member()
             for task in tasks:
                 task.cancel()

@@ -13,6 +13,7 @@ from swarmd.api.protos.quorum_pb2 import (
 )
 from swarmd.api.protos.quorum_pb2_grpc import QuorumServicer as Generated
 from swarmd.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from swarmd.quorum_file import FORCED
 from swarmd.rpc.authorize import caller
 from swarmd.store import Store, WriteTx, by
 from workers.manager.quorum.addresses import AddressBook
@@ -39,6 +40,8 @@ class Joins:
 
         One that is a member already has lost what it had as one: it begins anew.
         """
+        if self._book.file is not None and self._book.file.start == FORCED:
+            raise UnavailableError("this manager has just begun to go on alone: try again")
         async with self._one_by_one:
             if self._is_worker(node_id):
                 return JoinQuorumResponse(demoted=True)

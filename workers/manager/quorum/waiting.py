@@ -83,14 +83,15 @@ class Waiting:
 
         Raises DemotedError, NoMemberError or CannotBootError where the others say so meanwhile.
         """
-        meeting = self._group.create_task(self._meet().run())
-        ways = [asyncio.create_task(self._answers(client)), asyncio.create_task(self._standing())]
+        ways = [asyncio.create_task(self._answers(client))]
+        if not self._config.force_new_cluster:  # which goes on without the others
+            ways += [asyncio.create_task(one) for one in (self._standing(), self._meet().run())]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 one.result()
         finally:
-            for task in (meeting, *ways):
+            for task in ways:
                 task.cancel()
 
     async def _answers(self, client: EtcdClient) -> None:
