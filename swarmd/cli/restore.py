@@ -119,7 +119,7 @@ async def _restore(restored: Restored, place: StateDir, *, force: bool) -> None:
     place.root.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     async with hold_lock(place.lock, SystemClock(), asyncio.Event()):
         _check_free(place, force=force)
-        made = await restoring.make(restored, place, time.time())
+        made = await restoring.make(restored, place)
         aside = restoring.put_in_place(made, place)
     if aside is not None:
         click.echo(f"what was in {place.root} is in {aside} now: delete it once all is well")
@@ -141,7 +141,7 @@ def _say_who(restored: Restored) -> None:
     if addresses:
         click.echo(
             f"  workers look for a manager at {', '.join(addresses)}: have this host answer at one"
-            " of these, or give them --join-addr"
+            " of these, or start them with --join-addr and the worker's token"
         )
 
 

@@ -15,7 +15,7 @@ from google.protobuf.text_format import MessageToString
 from swarmd.cli.node_report import is_locked
 from swarmd.cli.options import CONFIG_OPTION, STATE_DIR_OPTION
 from swarmd.clock import SystemClock
-from swarmd.errors import CannotBootError, ExitStatus, SwarmError
+from swarmd.errors import CannotBootError, ExitStatus, SwarmError, UnavailableError
 from swarmd.quorum_file import QuorumFile
 from swarmd.security import data_key, key_file, unlock_key
 from swarmd.security.encryption import Sealer
@@ -203,5 +203,10 @@ async def _read_etcd(place: StateDir, quorum: QuorumFile, sealer: Sealer) -> Loa
     lease = EtcdLease(client, quorum.node_id, _LEASE_SECONDS, clock, random)
     try:
         return await EtcdBackend(client, lease, sealer, clock, random).load()
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"{place.root} keeps the store in etcd with other managers: more than half of them have"
+            f" to run, this one too ({error})"
+        ) from error
     finally:
         await client.close()

@@ -17,10 +17,10 @@ from typing import BinaryIO, NamedTuple
 
 from swarmd.api import times
 from swarmd.api.protos.backup_pb2 import BackupInfo
-from swarmd.errors import CannotBootError
+from swarmd.errors import CannotBootError, SwarmError, UnavailableError
 from swarmd.ids import new_id
 from swarmd.security import data_key
-from swarmd.security.certificates import BadCertificateError
+from swarmd.security.certificates import BadCertificateError, NodeCertificates
 from swarmd.security.identity import MANAGER, Identity
 from swarmd.security.root_ca import certify
 from swarmd.security.sealed_parts import Head, open_parts
@@ -37,6 +37,8 @@ class Restored(NamedTuple):
     info: BackupInfo
     before: Loaded
     takeover: Takeover
+    certificates: NodeCertificates
+    """This host's, of the cluster's own root."""
 
 
 def read(file: BinaryIO, head: Head, secret: bytes, now: float, random: Random) -> Restored:
@@ -47,22 +49,24 @@ def read(file: BinaryIO, head: Head, secret: bytes, now: float, random: Random) 
     """
     unpacked = unpack(open_parts(file, head, secret), head.place)
     before = Loaded(unpacked.info.version, unpacked.rows)
-    return Restored(unpacked.info, before, take_over(before, new_id(random), now, head.place))
+    takeover = take_over(before, new_id(random), now, head.place)
+    return Restored(unpacked.info, before, takeover, _certified(takeover, head.place, now))
 
 
-async def make(restored: Restored, place: StateDir, now: float) -> StateDir:
-    """Make store, key and certificates, in a directory within that one; raises CannotBootError."""
+async def make(restored: Restored, place: StateDir) -> StateDir:
+    """Make store, key and certificates, in a directory within that one; raises UnavailableError."""
     made = StateDir(place.root / "restoring")
     try:
         shutil.rmtree(made.root, ignore_errors=True)  # of one that was cut short
         for path in (made.store.parent, made.root_ca.parent):
             path.mkdir(mode=PRIVATE_DIR, parents=True)
         await _make_store(restored.takeover.store, made)
-        _certify(restored.takeover, made, now)
+        restored.certificates.save(made)
     except BaseException as error:
         shutil.rmtree(made.root, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise CannotBootError(f"cannot write to {place.root}: {error.strerror}") from error
+        if isinstance(error, OSError | SwarmError):
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UnavailableError(f"nothing in {place.root} was changed: {reason}") from error
         raise
     return made
 
@@ -91,18 +95,17 @@ async def _make_store(loaded: Loaded, made: StateDir) -> None:
         await backend.close()
 
 
-def _certify(takeover: Takeover, made: StateDir, now: float) -> None:
+def _certified(takeover: Takeover, place: str, now: float) -> NodeCertificates:
     cluster = takeover.cluster
     identity = Identity(takeover.node.id, MANAGER, cluster.id)
     expiry = times.seconds(cluster.spec.ca_config.node_cert_expiry)
     try:
-        certificates = certify(cluster.root_ca, identity, expiry, now)
+        return certify(cluster.root_ca, identity, expiry, now)
     except BadCertificateError as error:
         raise CannotBootError(
-            f"the backup has no usable key of the cluster's root CA ({error}), as where an external"
-            " CA alone signs: without it no manager can be certified"
+            f"{place} has no usable key of the cluster's root CA ({error}), as where an external CA"
+            " alone signs: without it no manager can be certified"
         ) from error
-    certificates.save(made)
 
 
 def _move_aside(paths: Iterable[Path], place: StateDir) -> Path:

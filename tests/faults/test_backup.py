@@ -1,6 +1,7 @@
 """A backup that cannot be ended leaves nothing, and what was there before it stays."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,24 @@ def test_a_full_disk_leaves_no_half_file_and_the_one_before(
     )
     assert [file] == list(disk.iterdir())
     assert before == file.read_bytes()
+
+
+def test_a_restore_on_a_full_disk_changes_nothing(
+    node: RealNode, mount: Callable[[str], Path], tmp_path: Path
+) -> None:
+    disk = mount("size=4m")
+    node.run()
+    fill(node)
+    done = node.ctl("backup", str(tmp_path / "backup"))
+    (tmp_path / "key").write_text(re.findall(r"SWMBKP-1-\S+", done.stderr)[0])
+    words = ["--state-dir", str(disk), "--passphrase-file", str(tmp_path / "key")]
+    restore = [sys.executable, "-m", "swarmd", "restore", *words, str(tmp_path / "backup")]
+    done = subprocess.run(restore, capture_output=True, text=True, timeout=90, check=False)
+    assert 1 == done.returncode
+    assert done.stderr.startswith(f"Error: nothing in {disk} was changed: ")
+    assert "free some space" in done.stderr
+    assert 1 == len(done.stderr.splitlines())
+    assert ["swarmd.lock"] == [one.name for one in disk.iterdir()]
 
 
 def test_a_manager_that_is_killed_meanwhile_leaves_no_half_file(
