@@ -54,9 +54,11 @@ def node_behind(path: Path | str) -> str:
     return identity_of(parse_chain(_leaf_of_control(str(path)))[0]).node_id
 
 
-def dial_manager(address: str, certificates: NodeCertificates) -> aio.Channel:
+def dial_manager(
+    address: str, certificates: NodeCertificates, options: list[tuple[str, Any]] = OPTIONS
+) -> aio.Channel:
     """A channel to a manager's remote port, under mutual TLS."""
-    return aio.secure_channel(address, channel_credentials(certificates), options=OPTIONS)
+    return aio.secure_channel(address, channel_credentials(certificates), options=options)
 
 
 async def fetch_root(address: str, root_digest: str, dial: DialToJoin | None = None) -> bytes:

@@ -11,6 +11,7 @@ from swarmd.errors import (
     InvalidArgumentError,
     NoHttp2Error,
     NotFoundError,
+    NotLeaderError,
     OutOfSequenceError,
     PermissionDeniedError,
     ResourceExhaustedError,
@@ -38,6 +39,7 @@ _CLASSES: Final[dict[Status, type[SwarmError]]] = {
 }
 _NO_HTTP2: Final = "missing selected ALPN"  # grpcio insists on it, Go's clients did not: tunnel.py
 _OUT_OF_SEQUENCE: Final = str(OutOfSequenceError())
+_NOT_LEADER: Final = str(NotLeaderError())
 
 
 async def abort(context: Any, method: str, error: Exception) -> NoReturn:
@@ -63,6 +65,8 @@ def from_rpc_error(error: aio.AioRpcError) -> SwarmError:
     status, sentence = Status(error.code().value[0]), error.details() or error.code().name
     if status is Status.UNAVAILABLE and _NO_HTTP2 in sentence:
         return NoHttp2Error()
+    if status is Status.UNAVAILABLE and sentence == _NOT_LEADER:
+        return NotLeaderError()
     if status is Status.UNKNOWN and sentence.endswith(_OUT_OF_SEQUENCE):
         return OutOfSequenceError()
     kind = _CLASSES.get(status, SwarmError)

@@ -4,7 +4,8 @@ The caller's identity goes with it as SwarmKit's managers pass it on: in metadat
 a manager. Streams are passed on message by message, each side slowing down the other.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Protocol
 
@@ -12,8 +13,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 
+from swarmd.errors import UnavailableError
 from swarmd.rpc.errors import from_rpc_error
-from swarmd.rpc.limits import ANY_SIZE
+from swarmd.rpc.limits import ANY_SIZE, RECEIVES
 from swarmd.security.identity import Caller, Identity, Peer
 
 _FORWARDED: Final = "forwarded_cert"
@@ -29,6 +31,7 @@ _ANSWERED_HERE: Final = frozenset(
         "swarmd.v1.Autolock",
     }
 )
+_OURS: Final = "swarmd-"
 _MEET: Final = "swarmd.v1.Quorum.Meet"
 Metadata = Sequence[tuple[str, str]]
 
@@ -40,14 +43,34 @@ class Leader(Protocol):
     def is_here(self) -> bool:
         """This manager leads, or has no others."""
 
+    async def find(self, *, passed_on: bool) -> aio.Channel | None:
+        """The way to who leads, waiting for one a while; None once that is this manager.
+
+        Raises UnavailableError; of a call that another manager passed on, NotLeaderError.
+        """
+
     async def channel(self) -> aio.Channel:
         """To the manager that leads, waiting for one a while; raises UnavailableError."""
+
+    async def pause(self) -> None:
+        """A moment, before it is asked again."""
 
 
 def goes_to_leader(method: MethodDescriptor) -> bool:
     """Whether only the leader can answer it."""
     service = method.containing_service.full_name
     return service not in _ANSWERED_HERE and method.full_name != _MEET
+
+
+def is_read(method: MethodDescriptor) -> bool:
+    """Whether it may be asked twice: it changes nothing, and has one answer."""
+    streams = method.client_streaming or method.server_streaming
+    return not streams and method.name.startswith(("Get", "List"))
+
+
+def is_passed_on(metadata: Iterable[Any]) -> bool:
+    """Whether a manager passed the call on; it does not go further then."""
+    return any(key == _FORWARDED for key, _ in metadata)
 
 
 def metadata_of(caller: Caller) -> Metadata:
@@ -73,16 +96,20 @@ def forwarded_peer(metadata: Metadata) -> Peer | None:
 
 
 async def pass_on(
-    method: MethodDescriptor, channel: aio.Channel, request: Any, caller: Caller, left: float | None
+    method: MethodDescriptor, channel: aio.Channel, request: Any, context: Any
 ) -> AsyncGenerator[Any, None]:
-    """The leader's answers, one or many; raises SwarmError as the leader did."""
+    """The leader's answers, one or many, to who called here; raises SwarmError as the leader did.
+
+    UnavailableError when it leads no more: the call may have done its work, or part of it.
+    """
     takes, gives = method.client_streaming, method.server_streaming
     kind = f"{'stream' if takes else 'unary'}_{'stream' if gives else 'unary'}"
+    told = (*metadata_of(context.caller), *_further(context.invocation_metadata()), ANY_SIZE)
     call = getattr(channel, kind)(
         f"/{method.containing_service.full_name}/{method.name}",
         request_serializer=GetMessageClass(method.input_type).SerializeToString,
         response_deserializer=GetMessageClass(method.output_type).FromString,
-    )(request, metadata=(*metadata_of(caller), ANY_SIZE), timeout=left)
+    )(request, metadata=told, timeout=context.time_remaining())
     try:
         if not gives:
             yield await call
@@ -91,8 +118,22 @@ async def pass_on(
             yield answer
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # who called went away
+        raise UnavailableError(
+            "the leader changed: look whether it happened, and try again"
+        ) from None
     finally:
         call.cancel()
+
+
+def _further(metadata: Iterable[Any] | None) -> Iterator[tuple[str, Any]]:
+    """What of the call's own metadata means something to the leader."""
+    for key, value in metadata or ():
+        if key.startswith(_OURS) and key != RECEIVES:
+            yield key, value
 
 
 async def only(answers: AsyncGenerator[Any, None]) -> Any:

@@ -2,13 +2,14 @@
 
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from grpc import aio
 
 from swarmd.api.protos import (
     autolock_pb2,
@@ -27,10 +28,10 @@ from swarmd.api.protos import (
     resource_pb2,
     watch_pb2,
 )
-from swarmd.errors import SwarmError, UnimplementedError
+from swarmd.errors import NotLeaderError, SwarmError, UnavailableError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
-from swarmd.rpc.forward import Leader, goes_to_leader, only, pass_on
+from swarmd.rpc.forward import Leader, goes_to_leader, is_passed_on, is_read, only, pass_on
 from swarmd.rpc.limits import check_size
 from swarmd.rpc.open_calls import OpenCalls
 from swarmd.rpc.soundness import each_sound, reader, sound
@@ -54,6 +55,7 @@ _FILES: Final = (
     watch_pb2,
 )
 _GENERATED: Final = "swarmd.api.protos."
+_MOST_TRIES: Final = 20
 
 Behaviour = Callable[[Any, Any], Any]
 FindPeer = Callable[[str], Peer]
@@ -123,10 +125,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
             try:
                 entered, request = enter(context), take(request)
                 with self._open_calls.holding(entered.caller):
-                    if self._is_elsewhere(method):
-                        reply = await only(self._pass_on(method, request, entered))
-                    else:
-                        reply = await behaviour(request, entered)
+                    reply = await self._answer(method, behaviour, request, entered)
                 return reply if method.server_streaming else _written_down(reply, context)
             except Exception as error:  # noqa: BLE001 - abort tells the caller, and logs
                 await abort(context, name, error)
@@ -135,9 +134,9 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
             # Written, not yielded: whoever ends the call ends it in here, also during a write.
             try:
                 entered, request = enter(context), take(request)
-                elsewhere = self._is_elsewhere(method)
-                answer: Behaviour = partial(self._pass_on, method) if elsewhere else behaviour
                 with self._open_calls.holding(entered.caller):
+                    way = await self._way(method, entered)
+                    answer = partial(pass_on, method, way) if way is not None else behaviour
                     async with contextlib.aclosing(answer(request, entered)) as replies:
                         async for reply in replies:
                             self._authorizer.check_still_there(entered.caller)
@@ -147,20 +146,31 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
         return stream if inspect.isasyncgenfunction(behaviour) else call
 
-    def _is_elsewhere(self, method: MethodDescriptor) -> bool:
-        return self._leader is not None and not self._leader.is_here and goes_to_leader(method)
+    async def _way(self, method: MethodDescriptor, context: CallContext) -> aio.Channel | None:
+        """To the leader; None where this manager is to answer itself."""
+        if self._leader is None or self._leader.is_here or not goes_to_leader(method):
+            return None
+        passed_on = is_passed_on(context.invocation_metadata() or ())
+        return await self._leader.find(passed_on=passed_on)
 
-    async def _pass_on(
-        self, method: MethodDescriptor, request: Any, context: CallContext
-    ) -> AsyncGenerator[Any, None]:
-        assert self._leader is not None
-        channel = await self._leader.channel()
-        left = context.time_remaining()
-        async with contextlib.aclosing(
-            pass_on(method, channel, request, context.caller, left)
-        ) as answers:
-            async for answer in answers:
-                yield answer
+    async def _answer(
+        self, method: MethodDescriptor, behaviour: Behaviour, request: Any, context: CallContext
+    ) -> Any:
+        """This manager's answer or the leader's; asked once more where that can do no harm."""
+        for _ in range(_MOST_TRIES):
+            way = await self._way(method, context)
+            try:
+                if way is None:
+                    return await behaviour(request, context)
+                return await only(pass_on(method, way, request, context))
+            except UnavailableError as error:
+                nothing_happened = isinstance(error, NotLeaderError) or is_read(method)
+                if self._leader is None or method.client_streaming or not nothing_happened:
+                    raise
+                if is_passed_on(context.invocation_metadata() or ()):
+                    raise  # who passed it on asks again
+            await self._leader.pause()
+        raise NotLeaderError
 
 
 def _written_down(reply: Any, context: Any) -> bytes:

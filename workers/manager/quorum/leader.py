@@ -7,26 +7,19 @@ from typing import Final
 from grpc import aio
 
 from swarmd.clock import Clock
-from swarmd.errors import UnavailableError
-from swarmd.rpc.channel import dial_manager
+from swarmd.errors import NotLeaderError, UnavailableError
+from swarmd.rpc.channel import OPTIONS, dial_manager
 from swarmd.security.certificates import NodeCertificates
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdLease
 
 _WAIT_SECONDS: Final = 8.0  # longer than a new leader is chosen
-_LOOK_SECONDS: Final = 0.05
-
-
-class LeaderHere:
-    """Of a manager that has no others."""
-
-    is_here = True
-
-    async def channel(self) -> aio.Channel:
-        raise UnavailableError("this manager leads")
-
-    async def close(self) -> None:
-        pass
+_ARRIVAL_SECONDS: Final = 2.0  # of one that has the lease, and reads what was written before
+_LOOK_SECONDS: Final = 0.03
+_CONNECT_SECONDS: Final = 1.0
+_LAST_WORDS_SECONDS: Final = 0.3
+# A leader whose host is gone, or cut off, says nothing: that is to be found out soon.
+_LIVELY: Final = {"grpc.keepalive_time_ms": 2_000, "grpc.keepalive_timeout_ms": 2_000}
 
 
 class LeaderElsewhere:
@@ -36,37 +29,79 @@ class LeaderElsewhere:
         self, lease: EtcdLease, store: Store, certificates: NodeCertificates, clock: Clock
     ) -> None:
         self.certificates = certificates
+        self._own_id = certificates.identity.node_id
         self._lease = lease
         self._store = store
         self._clock = clock
-        self._dialled: tuple[str, NodeCertificates] | None = None
+        self._dialled: tuple[str, str, NodeCertificates] | None = None
         self._channel: aio.Channel | None = None
 
     @property
     def is_here(self) -> bool:
-        return self._store.is_writable
+        """Also in a process that was stopped for long: it asks the clock before it answers."""
+        return self._store.is_writable and self._lease.held
+
+    async def run(self) -> None:
+        """End the calls to a leader that is none any more: it may never answer them."""
+        while True:
+            await self._lease.wait_changed()
+            await self._clock.sleep(_LAST_WORDS_SECONDS)
+            if self._dialled is not None and self._dialled[0] != self._lease.leader:
+                await self.close()
+
+    async def find(self, *, passed_on: bool) -> aio.Channel | None:
+        """The way to who leads, once somebody does and answers; None when that is this manager.
+
+        `passed_on`: another manager takes this one for the leader. Raises NotLeaderError where it
+        is wrong, and UnavailableError where nobody leads.
+        """
+        until = self._clock.monotonic() + (_ARRIVAL_SECONDS if passed_on else _WAIT_SECONDS)
+        while self._clock.monotonic() < until:
+            if self.is_here:
+                return None
+            if self._lease.leader not in {"", self._own_id}:
+                if passed_on:
+                    raise NotLeaderError
+                if channel := await self._connected():
+                    return channel
+            await self.pause()
+        if passed_on:
+            raise NotLeaderError
+        raise UnavailableError("no manager leads now (is there a quorum?): try again")
 
     async def channel(self) -> aio.Channel:
-        """To the leader, as soon as there is one whose address is known."""
-        address = await self._address()
-        if self._channel is None or self._dialled != (address, self.certificates):
-            await self.close()
-            self._dialled = (address, self.certificates)
-            self._channel = dial_manager(address, self.certificates)
-        return self._channel
-
-    async def close(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            # Calls that still go on there end as their leader did.
-            with contextlib.suppress(asyncio.CancelledError):
-                await channel.close(None)
-
-    async def _address(self) -> str:
+        """To the leader, were it this manager itself; raises UnavailableError."""
         until = self._clock.monotonic() + _WAIT_SECONDS
         while self._clock.monotonic() < until:
-            node = self._store.view().nodes.get(self._lease.leader) if self._lease.leader else None
-            if node is not None and node.manager_status.addr:
-                return node.manager_status.addr
-            await self._clock.sleep(_LOOK_SECONDS)
+            if channel := await self._connected():
+                return channel
+            await self.pause()
         raise UnavailableError("no manager leads now (is there a quorum?): try again")
+
+    async def pause(self) -> None:
+        """Before the next look."""
+        await self._clock.sleep(_LOOK_SECONDS)
+
+    async def close(self) -> None:
+        channel, self._channel, self._dialled = self._channel, None, None
+        if channel is not None:
+            await channel.close(None)
+
+    async def _connected(self) -> aio.Channel | None:
+        """None where it leads nowhere now, or takes too long."""
+        leader = self._lease.leader
+        node = self._store.view().nodes.get(leader) if leader else None
+        if node is None or not node.manager_status.addr:
+            return None
+        wanted = (leader, node.manager_status.addr, self.certificates)
+        if self._channel is None or self._dialled != wanted:
+            await self.close()
+            options = [*({**dict(OPTIONS), **_LIVELY}).items()]
+            self._channel = dial_manager(wanted[1], self.certificates, options)
+            self._dialled = wanted
+        channel = self._channel
+        with contextlib.suppress(TimeoutError, asyncio.InvalidStateError, aio.UsageError):
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await channel.channel_ready()
+                return channel
+        return None
