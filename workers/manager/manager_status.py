@@ -7,8 +7,11 @@ from typing import Final
 
 from swarmd import api
 from swarmd.clock import Clock
+from swarmd.errors import SwarmError
+from swarmd.logs import fields, get_logger
 from swarmd.store import ReadTx, Store, WriteTx, by
 
+log = get_logger(__name__)
 _REACHABLE: Final = api.RaftMemberStatus.Reachability.REACHABLE
 _UNREACHABLE: Final = api.RaftMemberStatus.Reachability.UNREACHABLE
 _LOOK_SECONDS: Final = 1.0
@@ -37,32 +40,33 @@ class ManagerStatus:
 
     async def run(self) -> None:
         """Say who leads, once, and from then on who is reached, until cancelled."""
-        await self._store.update(self._lead)
+        await self._write({})
         while True:
             others = [one for one in self._managers(self._store.view()) if one.id != self._node_id]
             reached = await asyncio.gather(*(self._reach(one) for one in others))
             states = {one.id: up for one, up in zip(others, reached, strict=True)}
-            await self._store.update(partial(self._tell, states=states))
+            await self._write(states)
             await self._clock.sleep(_LOOK_SECONDS)
 
-    def _lead(self, tx: WriteTx) -> None:
-        for manager in self._managers(tx):
-            node = tx.nodes.copy(manager.id)
-            node.manager_status.leader = node.id == self._node_id
-            if node.id == self._node_id:
-                node.manager_status.addr = self.address
-                node.manager_status.reachability = _REACHABLE
-            node.manager_status.raft_id = node.manager_status.raft_id or _next_id(tx)
-            if node.manager_status != manager.manager_status:
-                tx.nodes.update(node)
+    async def _write(self, states: Mapping[str, bool]) -> None:
+        """What cannot be written now, on a full disk say, is written after the next look."""
+        try:
+            await self._store.update(partial(self._tell, states=states))
+        except SwarmError as error:
+            log.warning("cannot say how the managers are", extra=fields(error=error))
 
     def _tell(self, tx: WriteTx, states: Mapping[str, bool]) -> None:
         for manager in self._managers(tx):
-            state = _REACHABLE if states.get(manager.id, True) else _UNREACHABLE
-            if manager.manager_status.reachability != state:
-                node = tx.nodes.copy(manager.id)
-                node.manager_status.reachability = state
-                node.manager_status.raft_id = node.manager_status.raft_id or _next_id(tx)
+            node = tx.nodes.copy(manager.id)
+            status = node.manager_status
+            status.leader = node.id == self._node_id
+            if status.leader:
+                status.addr = self.address
+            if status.leader or node.id in states:
+                up = states.get(node.id, True)
+                status.reachability = _REACHABLE if up else _UNREACHABLE
+            status.raft_id = status.raft_id or _next_id(tx)
+            if status != manager.manager_status:
                 tx.nodes.update(node)
 
     def _managers(self, tx: ReadTx) -> list[api.Node]:

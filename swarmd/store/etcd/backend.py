@@ -76,7 +76,7 @@ class EtcdBackend:
         asked reads again.
         """
         request = self._transaction(version, rows)
-        backoff = Backoff(0.05, 0.5, self._random)
+        backoff = Backoff(0.02, 0.2, self._random)
         while left := self.lease.left:
             try:
                 answer = await self._client.txn(request, left)

@@ -4,7 +4,7 @@ A member's only peer URL is unix://<node id>:0. One joins as a learner, which ha
 does no harm where it fails; it becomes a voter once it has everything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from swarmd.store.etcd import EtcdClient
 
 log = get_logger(__name__)
 _LOOK_SECONDS: Final = 0.5
+_SETTLED_SECONDS: Final = 3.0
 _PREFIX: Final = "unix://"
 _SUFFIX: Final = ":0"
 
@@ -79,16 +80,17 @@ class Membership:
         await self._client.call(self._client.cluster.MemberRemove, request)
         log.info("a manager left the quorum", extra=fields(node=member.node_id))
 
-    async def give_away_raft(self, own_id: str) -> None:
-        """Have another member lead the raft, if this one does.
+    async def give_away_raft(self, others: Collection[str]) -> None:
+        """Have one of these lead the raft, if this host's member does.
 
-        Where one host has both leaderships, its loss costs two elections, one after the other.
+        Where one host has both leaderships, its loss costs two elections, one after the other. But
+        nothing is written while a member that does not answer is waited for to take it.
         """
         status = await self._client.call(self._client.maintenance.Status, etcd.StatusRequest())
         if status.leader != status.header.member_id:
             return
         voters = [one for one in (await self.members()).values() if not one.learns]
-        other = next((one for one in voters if one.node_id != own_id), None)
+        other = next((one for one in voters if one.node_id in others), None)
         if other is not None:
             request = etcd.MoveLeaderRequest(targetID=other.number)
             await self._client.call(self._client.maintenance.MoveLeader, request)
@@ -120,12 +122,24 @@ class KeepMembers:
         self._clock = clock
 
     async def run(self) -> None:
+        settled = self._clock.monotonic() + _SETTLED_SECONDS
         while True:
             try:
                 await self._look()
+                if self._clock.monotonic() > settled:  # by then it is known who can be reached
+                    await self._membership.give_away_raft(self._others())
             except SwarmError as error:
                 log.warning("cannot look after the quorum now", extra=fields(error=error))
             await self._clock.sleep(_LOOK_SECONDS)
+
+    def _others(self) -> set[str]:
+        up = api.RaftMemberStatus.Reachability.REACHABLE
+        nodes = self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))
+        return {
+            node.id
+            for node in nodes
+            if node.manager_status.reachability == up and node.id != self._own_id
+        }
 
     async def _look(self) -> None:
         members = await self._membership.members()
@@ -137,7 +151,6 @@ class KeepMembers:
                 await self._membership.remove(member)
             elif member.learns:
                 await self._membership.promote(member)
-        await self._membership.give_away_raft(self._own_id)
 
 
 def _member(one: etcd.Member) -> Member:
