@@ -14,3 +14,8 @@
 Nothing here asserts: a loaded machine is no failure. docs/figures.md keeps what was measured, and
 on what machine.
 """
+
+import os
+
+# What is measured starts as an installed program does: with byte code that was kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -14,6 +14,9 @@ settings.load_profile("patient")
 # Terminals are made by a fork, which gRPC's own handlers can hold up for ever.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
+# Nodes of the tests start as installed ones do: with byte code that was kept, in half the time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A shell that starts the tests in the background has them ignore Ctrl+C, and all that they start:
 # nothing could be shown of what an interrupt does.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
