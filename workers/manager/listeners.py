@@ -32,7 +32,7 @@ class Services:
     def __init__(self, store: Store, clock: Clock, random: Random, node_id: str, own: Own) -> None:
         self.signer = signer = Signer(store, clock, random, partial(external_ca, own=own))
         self.dispatcher = Dispatcher(store, clock, random, node_id)
-        self.status = ManagerStatus(store, node_id)
+        self.status = ManagerStatus(store, node_id, clock)
         health = HealthServicer()
         health.set(RAFT, serving=True)
         probe = partial(answering, own=own)
@@ -49,7 +49,7 @@ class Services:
             control,
             PagesServicer(control),
             WatchServicer(store),
-            CAServer(store, signer, random),
+            CAServer(store, signer, random, self.status.refusal),
             self.dispatcher,
             health,
             NotLocked(),
