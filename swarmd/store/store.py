@@ -30,6 +30,7 @@ from swarmd.store.watch import History, Select, Transaction, Watcher, Watchers
 log = get_logger(__name__)
 T = TypeVar("T")
 MAX_CHANGES: Final = 200  # SwarmKit's limit of a transaction; the limit of one commit here
+_ROWS_A_TURN: Final = 5_000
 FULL_BYTES: Final = MAX_BYTES * 3 // 4  # no more changes join a group of this size
 
 
@@ -141,7 +142,7 @@ class Store:
     async def __aenter__(self) -> Self:
         try:
             loaded = await self._backend.load()
-            self._fill(loaded)
+            await self._fill(loaded)
         except BaseException:
             await self._backend.close()
             raise
@@ -348,12 +349,17 @@ class Store:
             self._history.add(transaction)
             self._watchers.publish(transaction)
 
-    def _fill(self, loaded: Loaded) -> None:
+    async def _fill(self, loaded: Loaded) -> None:
+        """A large store takes seconds: in between, the loop gives its signs of life."""
         objects: dict[str, list[Any]] = {name: [] for name in self._tables}
-        for row in loaded.rows:
+        for number, row in enumerate(loaded.rows, 1):
+            if number % _ROWS_A_TURN == 0:
+                await asyncio.sleep(0)
             one = object_of(row, self._backend.place)
             if row.version > loaded.version:
                 raise corrupt(self._backend.place, f"{row.kind} {row.id} does not belong there")
             objects[row.kind].append(one)
         for name, table in self._tables.items():
+            if len(objects[name]) > _ROWS_A_TURN:
+                await asyncio.sleep(0)
             table.fill(objects[name])
