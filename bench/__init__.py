@@ -8,6 +8,7 @@
     fleet/         python -m bench.fleet: many tasks on many simulated nodes
     store.py       python -m bench.store: transactions a second, on each backend
     backup.py      python -m bench.backup: backup and restore of 100,000 objects
+    failover.py    python -m bench.failover: a quorum that loses its leader; its writes
     simulation.py  python -m bench.simulation: simulated seconds and events a second
     scheduler.py   python -m bench.scheduler: placing up to a million tasks
 

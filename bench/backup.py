@@ -37,7 +37,7 @@ _random = random.Random(1)
 _PERIOD_SECONDS = 3600.0  # of heartbeats: nobody is taken for lost meanwhile
 
 
-def _fill(one: Daemon, count: int) -> None:
+def fill(one: Daemon, count: int) -> None:
     asyncio.run(_filled(one, count))
 
 
@@ -140,7 +140,7 @@ def measure(count: int) -> Iterator[Figure]:
     with daemon() as one, tempfile.TemporaryDirectory(prefix="swb") as directory:
         one.start()
         one.stop()
-        _fill(one, count)
+        fill(one, count)
         yield Figure(f"start with {count} objects", one.start(), "s")
         file, secret = Path(directory) / "backup", Path(directory) / "secret"
         secret.write_text("correct horse battery staple\n")

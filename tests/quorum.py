@@ -32,6 +32,7 @@ from tests.history import Call, History, describe, violations
 __all__ = ["Load", "Managers", "formed", "why_not"]
 _CALL_SECONDS: Final = 15.0
 _REGISTERS: Final = 6
+_PAUSE_SECONDS: Final = 0.005
 _TOLD: Final = {
     grpc.StatusCode.NOT_FOUND: "absent",
     grpc.StatusCode.ALREADY_EXISTS: "exists",
@@ -44,6 +45,8 @@ class Managers:
 
     def __init__(self, nodes: Sequence[RealNode]) -> None:
         self.nodes = list(nodes)
+        self.service = ""
+        """Of tasks that no test may disturb."""
 
     def form(self) -> None:
         """Start all of them, one joining after the other."""
@@ -57,10 +60,17 @@ class Managers:
     @property
     def leader_id(self) -> str:
         """Of the node that has the election key now; empty where none has."""
-        for node in self.nodes:
+        return self.leader_at(self.nodes)
+
+    def leader_at(self, nodes: Sequence[RealNode]) -> str:
+        """As the first of these knows it that answers."""
+        for node in nodes:
             with contextlib.suppress(grpc.RpcError):
                 return leader_known_to(node)
         return ""
+
+    def others(self, one: RealNode) -> list[RealNode]:
+        return [node for node in self.nodes if node is not one]
 
     @property
     def leader(self) -> RealNode:
@@ -77,8 +87,7 @@ class Managers:
 
     @property
     def followers(self) -> list[RealNode]:
-        leader = self.leader
-        return [node for node in self.nodes if node is not leader]
+        return self.others(self.leader)
 
     def wait_whole(self) -> None:
         """Every node is ready, every manager a voter that is reached, and one of them leads."""
@@ -110,9 +119,14 @@ class Managers:
         return False
 
     @contextlib.contextmanager
-    def load(self, clients: int = 3, at: Sequence[RealNode] = ()) -> Iterator["Load"]:
-        """Clients that create, read, update and remove, each at a manager that answers."""
-        load = Load(at or self.nodes, clients)
+    def load(
+        self, clients: int = 3, at: Sequence[RealNode] = (), patience: float = _CALL_SECONDS
+    ) -> Iterator["Load"]:
+        """Clients that create, read, update and remove, each at a manager that answers.
+
+        A call without an answer after that many seconds fails the test: none may hang.
+        """
+        load = Load(at or self.nodes, clients, patience)
         load.start()
         try:
             load.wait_written()
@@ -124,10 +138,10 @@ class Managers:
 class Load:
     """So many clients, over a few registers that they share: configs, whose label is the value."""
 
-    def __init__(self, nodes: Sequence[RealNode], clients: int, pause: float = 0.005) -> None:
+    def __init__(self, nodes: Sequence[RealNode], clients: int, patience: float) -> None:
         self.history = History()
         self._nodes = nodes
-        self._pause = pause
+        self._patience = patience
         self._prefix = f"r{random.randrange(1 << 40):x}"  # a run before may have left its own
         self._serial = itertools.count()
         self._stopped = threading.Event()
@@ -145,7 +159,7 @@ class Load:
         """Calls under way end first, and everything is read once more, for the record."""
         self._stopped.set()
         for thread in self._threads:
-            thread.join(2 * _CALL_SECONDS)
+            thread.join(2 * self._patience)
             assert not thread.is_alive(), "a call hangs"
         if self._errors:
             raise self._errors[0]
@@ -166,7 +180,7 @@ class Load:
 
     def check(self) -> None:
         """Read all registers once more, then hold the whole history against the rules."""
-        reading = _Client(self.history, self._nodes, 0)
+        reading = _Client(self.history, self._nodes, 0, self._patience)
         for number in range(_REGISTERS):
             name = f"{self._prefix}-{number}"
             wait(lambda name=name: reading.read(name) is not None, f"a last read of {name}")
@@ -175,10 +189,10 @@ class Load:
         assert [] == found, f"{found}\n{describe(self.history.calls)}"
 
     def _run(self, number: int) -> None:
-        client = _Client(self.history, self._nodes, number)
+        client = _Client(self.history, self._nodes, number, self._patience)
         chance = random.Random(number)
         try:
-            while not self._stopped.wait(self._pause):
+            while not self._stopped.wait(_PAUSE_SECONDS):
                 name = f"{self._prefix}-{chance.randrange(_REGISTERS)}"
                 client.step(name, f"{number}.{next(self._serial)}", chance)
         except Exception as error:  # noqa: BLE001  raised where the test waits
@@ -190,8 +204,11 @@ class Load:
 class _Client:
     """One user, at one manager until that does not answer, then at the next."""
 
-    def __init__(self, history: History, nodes: Sequence[RealNode], number: int) -> None:
+    def __init__(
+        self, history: History, nodes: Sequence[RealNode], number: int, patience: float
+    ) -> None:
         self._history = history
+        self._patience = patience
         self._nodes = itertools.cycle(
             [*nodes[number % len(nodes) :], *nodes[: number % len(nodes)]]
         )
@@ -276,14 +293,14 @@ class _Client:
             if self._control is None:
                 self._session = contextlib.ExitStack()
                 self._control = self._session.enter_context(next(self._nodes).control())
-            return getattr(self._control, method)(request, timeout=_CALL_SECONDS), None
+            return getattr(self._control, method)(request, timeout=self._patience), None
         except OSError:
             self._away()
             return None, None
         except grpc.RpcError as error:
             code = error.code()  # type: ignore[attr-defined]
             hung = code is grpc.StatusCode.DEADLINE_EXCEEDED
-            assert not hung, f"{method} has no answer after {_CALL_SECONDS} s"
+            assert not hung, f"{method} has no answer after {self._patience} s"
             if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
                 self._away()
             return None, error
