@@ -4,6 +4,7 @@ main.py              the click group, and run: options to NodeConfig, then the n
 options.py           every option of a node: flag, SWARMD_* variable, key of the TOML file
 service.py           start, stop, restart, reload
 membership.py        join, leave
+stepping_down.py     one of several managers becomes a worker, before it leaves
 containers.py        ends the containers of a node that does not run
 unlock.py            unlock
 restore.py           restore: a backup's cluster goes on here

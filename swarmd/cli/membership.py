@@ -26,7 +26,9 @@ from swarmd.cli.service import (
     timeout_option,
     wait_ready,
 )
-from swarmd.errors import InvalidArgumentError, UnavailableError
+from swarmd.cli.stepping_down import step_down
+from swarmd.errors import CorruptStateError, InvalidArgumentError, UnavailableError
+from swarmd.quorum_file import QuorumFile
 from swarmd.security import join_tokens
 from swarmd.security.certificates import BadCertificateError, identity_of, parse_chain
 from swarmd.security.identity import MANAGER, Identity
@@ -79,8 +81,10 @@ def leave(config: Path | None, state_dir: Path, force: bool, timeout: float) -> 
     member = membership(place)
     if member is None and not place.kept():
         raise click.ClickException("this node is of no cluster")
+    deadline = time.monotonic() + timeout
     try:
-        _leave(place, member, time.monotonic() + timeout, force=force)
+        member = _as_worker(place, member, deadline, force=force)
+        _leave(place, member, deadline, force=force)
     except (UnavailableError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if member is None:
@@ -89,6 +93,35 @@ def leave(config: Path | None, state_dir: Path, force: bool, timeout: float) -> 
     click.echo(f"node {member.node_id} left cluster {member.cluster_id}")
     if member.role != MANAGER:
         click.echo(f"its managers list it as DOWN until `swarmctl node remove {member.node_id}`")
+
+
+def _as_worker(
+    place: StateDir, member: Identity | None, deadline: float, *, force: bool
+) -> Identity | None:
+    """Who leaves: one of several managers as a worker, which nobody's quorum needs."""
+    if member is None or member.role != MANAGER or not _others(place):
+        return member
+    try:
+        step_down(place, member.node_id, deadline)
+    except UnavailableError as error:
+        if not force:
+            raise UnavailableError(f"{error}. Give --force to leave all the same") from error
+        click.echo(
+            f"Warning: {error}. Have another manager forget this one: `swarmctl node demote"
+            f" {member.node_id}`, then `swarmctl node remove`",
+            err=True,
+        )
+        return member
+    return membership(place)
+
+
+def _others(place: StateDir) -> bool:
+    """Whether other managers keep the store together with this one."""
+    try:
+        quorum = QuorumFile.load(place.quorum)
+    except CorruptStateError:
+        return True
+    return quorum is not None and len(quorum.members) > 1
 
 
 def membership(place: StateDir) -> Identity | None:

@@ -6,7 +6,8 @@
 
 Without an unlock key the record is in the clear: the file is worth as much as the store. With one,
 the record is sealed too (Fernet, one of the two forms that SwarmKit reads). A data key that once
-lay on the disk in the clear does not protect a locked manager, so locking brings a new one.
+lay on the disk in the clear does not protect a locked manager, so locking brings a new one; but not
+where several managers share the key with the store, as no moment is there to replace it in.
 """
 
 import base64
@@ -77,18 +78,27 @@ def finish(path: Path) -> None:
             _write(path, found, DataKeys(keys.pending))
 
 
-def lock(path: Path, key: bytes, version: int) -> DataKeys:
+def discard(path: Path) -> None:
+    """Leave the file as a worker has it, with no data key, and not sealed; raises as `lock`."""
+    with key_file.exclusive(path):
+        found = key_file.read(path)
+        kept = {k: v for k, v in found.headers.items() if k not in {_CURRENT, _PENDING}}
+        key_file.write(path, found.pem, {**kept, **key_file.FIRST_HEADERS})
+
+
+def lock(path: Path, key: bytes, version: int, *, replaceable: bool = True) -> DataKeys:
     """Seal the file under this unlock key (with an empty one, unseal it), as of that version.
 
-    What was in the clear until now gets a new, pending data key. Does nothing to a file that is so
-    already, or of a later version. Raises LockedError, CorruptStateError or OSError.
+    What was in the clear until now gets a new, pending data key, where that can be replaced. Does
+    nothing to a file that is so already, or of a later version. Raises LockedError,
+    CorruptStateError or OSError.
     """
     with key_file.exclusive(path):
         found = key_file.read(path)
         keys, was = _keys(path, found.headers), key_file.sealing(path)
         if key == was or kek_version(found) >= version:
             return keys
-        if not was and not keys.pending:
+        if replaceable and not was and not keys.pending:
             keys = replace(keys, pending=os.urandom(KEY_BYTES))
         headers = {**found.headers, KEK_VERSION: str(version)}
         _write(path, key_file.KeyFile(found.pem, headers), keys, key)

@@ -86,7 +86,7 @@ async def _run(
         store=store,
         part=part,
         identity=identity,
-        reseal=backend.reseal,
+        reseal=backend.reseal if isinstance(backend, SqliteBackend) else None,
         report=link.report,
         clock=clock,
         random=random,

@@ -35,7 +35,8 @@ def manager_key(cluster: api.Cluster) -> bytes:
 
 
 class Autolock:
-    """`reseal` puts the store under other data keys; `changed` is told the new unlock key;
+    """`reseal` puts the store under other data keys, None where it stays under the one that the
+    managers share; `changed` is told the new unlock key;
     `exposed` is called when a node key that lay in the clear should be replaced.
     """
 
@@ -44,7 +45,7 @@ class Autolock:
         store: Store,
         path: Path,
         *,
-        reseal: Callable[[Sealer], Awaitable[None]],
+        reseal: Callable[[Sealer], Awaitable[None]] | None,
         changed: Callable[[bytes], None],
         exposed: Callable[[], None],
         clock: Clock,
@@ -85,11 +86,16 @@ class Autolock:
 
     async def _apply(self, key: bytes, version: int) -> None:
         was = await asyncio.to_thread(key_file.sealing, self._path)
-        keys = await asyncio.to_thread(data_key.lock, self._path, key, version)
+        replaceable = self._reseal is not None
+        keys = await asyncio.to_thread(
+            data_key.lock, self._path, key, version, replaceable=replaceable
+        )
         if key != was:
             log.info("sealed the key file" if key else "the key file is not sealed any more")
             self._changed(unlock_key.remembered(self._path))
-        if keys.pending:
+            if key and not was and not replaceable:
+                self._exposed()
+        if keys.pending and self._reseal is not None:
             await self._reseal(keys.sealer(self._path))
             await asyncio.to_thread(data_key.finish, self._path)
             log.info("sealed the store under a new data key")

@@ -42,7 +42,7 @@ class Manager:
         store: Store,
         part: Part,
         identity: Identity,
-        reseal: Callable[[Sealer], Awaitable[None]],
+        reseal: Callable[[Sealer], Awaitable[None]] | None,
         report: Callable[[Up], None],
         clock: Clock,
         random: Random,

@@ -10,10 +10,11 @@ from grpc import aio
 from swarmd import api
 from swarmd.api.protos.ca_pb2_grpc import NodeCAStub
 from swarmd.errors import UnavailableError
-from swarmd.ipc.messages import CertificateRenewed, Quorum, Up
+from swarmd.ipc.messages import CertificateRenewed, Quorum, UnlockKey, Up
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.channel import dial_manager
 from swarmd.rpc.errors import from_rpc_error
+from swarmd.security import data_key
 from swarmd.security.certificates import NodeCertificates, new_request
 from swarmd.security.identity import MANAGER
 from swarmd.state_dir import StateDir
@@ -41,6 +42,8 @@ async def become_worker(address: str, state_dir: StateDir, report: Callable[[Up]
     if made.identity.role == MANAGER:
         raise UnavailableError("the certificate still says that this node is a manager")
     await asyncio.to_thread(made.save, state_dir)
+    await asyncio.to_thread(data_key.discard, state_dir.node_key)
+    report(UnlockKey(""))
     log.info("this node is a worker from now on", extra=fields(by=address))
     report(CertificateRenewed())
 

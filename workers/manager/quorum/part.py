@@ -166,7 +166,8 @@ class OneOfSeveral(Part):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             addresses = KeepAddresses(self._store, self._book, self._membership, self._clock)
-            tasks = [group.create_task(one) for one in (addresses.run(), self._announce())]
+            runs = (addresses.run(), self._elsewhere.run(), self._announce())
+            tasks = [group.create_task(one) for one in runs]
             await self._while_member()
             for task in tasks:
                 task.cancel()
