@@ -17,7 +17,7 @@ At the start, and of this one manager:
     bootstrap       a new cluster: root CA, certificate, first objects; later: do they still fit
     autolock        keep the key file sealed as the cluster says
     listeners       which service answers on which socket
-    health, metrics, observability
+    health, metrics, observability, http_pages
                     whether it serves, and how it fares
 
     quorum          several managers as one: joining, leaving, who leads
