@@ -11,9 +11,11 @@ import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import click
+import grpc
 from grpc import aio
 
 from swarmd.api.protos.backup_pb2_grpc import BackupStub
@@ -25,6 +27,7 @@ from swarmd.api.protos.journal_pb2_grpc import JournalStub
 from swarmd.api.protos.logbroker_pb2_grpc import LogsStub
 from swarmd.api.protos.pages_pb2_grpc import PagesStub
 from swarmd.api.protos.watch_pb2_grpc import WatchStub
+from swarmd.backoff import Backoff
 from swarmd.config import DEFAULT_CONTROL_SOCKET
 from swarmd.errors import SwarmError
 from swarmd.rpc.channel import dial_control
@@ -32,6 +35,7 @@ from swarmd.rpc.errors import from_rpc_error
 from swarmd.rpc.limits import ANY_SIZE
 
 CALL_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,24 @@ class _Timed:
 
     def __getattr__(self, method: str) -> Any:
         call = getattr(self._stub, method)
-        return functools.partial(call, timeout=CALL_SECONDS, metadata=(ANY_SIZE,))
+        timed = functools.partial(call, timeout=CALL_SECONDS, metadata=(ANY_SIZE,))
+        reads = method.startswith(("Get", "List"))
+        return functools.partial(_patiently, timed) if reads else timed
+
+
+async def _patiently(read: Callable[[Any], Any], request: Any) -> Any:
+    """Ask again for a few seconds while the managers have no leader, or theirs just ended."""
+    backoff = Backoff(0.1, 1.0, Random())  # noqa: S311  no secret
+    left = _PATIENCE_SECONDS
+    while True:
+        try:
+            return await read(request)
+        except aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or left <= 0:
+                raise
+        delay = backoff.next()
+        left -= delay
+        await asyncio.sleep(delay)
 
 
 class Control:
