@@ -41,7 +41,7 @@ def control(path: Path) -> Iterator[Any]:
         plain.connect(str(path))
         credentials = grpc.ssl_channel_credentials(leaf_shown(plain))
     with grpc.secure_channel(f"unix:{path}", credentials, OPTIONS) as channel:
-        yield ControlStub(channel)  # type: ignore[no-untyped-call]
+        yield ControlStub(channel)
 
 
 class _Writer(threading.Thread):
@@ -144,7 +144,7 @@ def failovers(of: Sequence[Daemon], end: Callable[[Daemon], None], runs: int) ->
             assert leader.process is not None
             leader.process.wait(60)
             leader.start()
-        wait(lambda of=of: all(one.report().get("ready") for one in of))
+        wait(lambda: all(one.report().get("ready") for one in of))
     return spent
 
 

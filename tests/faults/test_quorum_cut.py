@@ -40,6 +40,7 @@ def cluster() -> Iterator[Cut]:
             assert isinstance(first, NetNode)
             worker.join(first.address, first.worker_token)
             cluster.lan, cluster.worker = net, worker
+            first.beat_every(10)  # no node is given up, and its tasks with it, on a busy machine
             cluster.service = first.create_service("sleep", "10000", replicas=8)
             first.wait_running(cluster.service, 8)
             yield cluster
