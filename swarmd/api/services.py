@@ -9,6 +9,7 @@ from swarmd import api
 
 _State = api.UpdateStatus.UpdateState
 _PAUSED: Final = frozenset({_State.PAUSED, _State.ROLLBACK_PAUSED})
+_ENDED: Final = frozenset({_State.COMPLETED, _State.ROLLBACK_COMPLETED})
 _UNDER_WAY: Final = frozenset({_State.UPDATING, _State.ROLLBACK_STARTED})
 
 
@@ -56,6 +57,11 @@ def update_paused(service: api.Service) -> bool:
 def update_under_way(service: api.Service) -> bool:
     """Its update or rollback goes on, here or on the leader before us."""
     return service.update_status.state in _UNDER_WAY
+
+
+def update_ended(service: api.Service) -> bool:
+    """Its last update or rollback is complete."""
+    return service.update_status.state in _ENDED
 
 
 def rolling_back(service: api.Service) -> bool:

@@ -50,9 +50,7 @@ def notes(changes: Sequence[Any], tx: ReadTx) -> Iterable[Note]:
         yield _note(task, "created", _why_made(task, tx.services.get(task.service_id)))
 
 
-def _updated(
-    change: Updated[api.Task], made: dict[Place, api.Task], tx: ReadTx
-) -> Iterable[Note]:
+def _updated(change: Updated[api.Task], made: dict[Place, api.Task], tx: ReadTx) -> Iterable[Note]:
     new, old = change.object, change.old
     if new.desired_state > _COMPLETE >= old.desired_state:
         successor = made.pop(_place(new), None) or made.pop((*_place(new)[:2], ""), None)

@@ -48,10 +48,16 @@ class Step:
 
 
 class Rollout:
-    """One update or rollback of one service, at its present version and update status."""
+    """One update or rollback of one service, at its present version and update status.
 
-    def __init__(self, service: api.Service, before: "Rollout | None" = None) -> None:
+    What happened before `heard_since` may not have been told yet: the leader is new.
+    """
+
+    def __init__(
+        self, service: api.Service, before: "Rollout | None" = None, heard_since: float = 0.0
+    ) -> None:
         self.service = service
+        self._heard_since = heard_since
         self._config = config_of(service)
         self._delay = times.seconds(self._config.delay)
         self._monitor = defaults.monitor(self._config)
@@ -59,8 +65,8 @@ class Rollout:
         self._surplus: dict[Key, Slot] = {}
         self._under_way: set[Key] = set()
         self._arrived: dict[Key, float] = {}
-        # What the tasks no longer tell, once they have ended; None: it did not run yet.
-        self.ran_since: dict[str, float | None] = {} if before is None else before.ran_since
+        # The tasks as they ran, which they no longer tell once they ended; None: not yet.
+        self.ran: dict[str, api.Task | None] = {} if before is None else before.ran
         self._failed: dict[str, None] = {}  # in the order in which they failed
 
     def see(self, key: Key, slot: Sequence[api.Task], node_of: NodeOf) -> None:
@@ -110,19 +116,22 @@ class Rollout:
 
     def _see_made(self, task: api.Task) -> None:
         if tasks.is_running(task):
-            self.ran_since[task.id] = tasks.since(task)
+            self.ran[task.id] = task
         elif not tasks.is_terminal(task):
-            self.ran_since[task.id] = None
-        elif task.status.state in _FAILURES:
+            self.ran[task.id] = None
+        elif task.status.state in _FAILURES and self._ended_soon(task):
+            self._failed[task.id] = None
+
+    def _ended_soon(self, task: api.Task) -> bool:
+        if task.id not in self.ran:
             # Of one that we never saw alive only its creation is known: the leader changed.
-            began = self.ran_since.get(task.id, tasks.created(task))
-            if began is None or tasks.since(task) - began <= self._monitor:
-                self._failed[task.id] = None
+            return tasks.since(task) - tasks.created(task) <= self._monitor
+        ran = self.ran[task.id]
+        return ran is None or _seconds_between(ran, task) <= self._monitor
 
     def _place(self, key: Key, made: api.Task) -> None:
         if made.status.state >= api.TaskState.RUNNING:
-            began = self.ran_since.get(made.id)
-            self._arrived[key] = tasks.since(made) if began is None else began
+            self._arrived[key] = tasks.since(self.ran.get(made.id) or made)
         elif tasks.is_wanted(made):
             self._under_way.add(key)
         else:
@@ -140,7 +149,7 @@ class Rollout:
     def _judge(self) -> Verdict | None:
         involved = len(self._dirty.keys() | self._under_way | self._arrived.keys())
         action = self._config.failure_action
-        if action == Action.CONTINUE or not self._failed:
+        if action == Action.CONTINUE or not self._failed or services.update_ended(self.service):
             return None
         if not _exceeds(len(self._failed), involved, self._config.max_failure_ratio):
             return None
@@ -160,7 +169,8 @@ class Rollout:
     def _complete(self, step: Step, now: float) -> None:
         if not services.update_under_way(self.service):
             return
-        done_at = max(self._arrived.values(), default=0.0) + self._monitor
+        last = max(self._arrived.values(), default=None)
+        done_at = 0.0 if last is None else max(last, self._heard_since) + self._monitor
         if done_at > now:
             step.wake_at = done_at
         elif services.rolling_back(self.service):
@@ -189,6 +199,13 @@ def in_order(keys: Iterable[Key]) -> list[Key]:
 
 def _starts_first(config: api.UpdateConfig) -> bool:
     return config.order == api.UpdateConfig.UpdateOrder.START_FIRST
+
+
+def _seconds_between(ran: api.Task, ended: api.Task) -> float:
+    """For how long it ran: by its host's clock, or by the manager's, which may hear of it late."""
+    heard = tasks.since(ended) - tasks.since(ran)
+    own = times.seconds(ended.status.timestamp) - times.seconds(ran.status.timestamp)
+    return min(heard, own) if own > 0 else heard  # a host's clock can be set back
 
 
 def _exceeds(failed: int, involved: int, ratio: float) -> bool:

@@ -32,6 +32,7 @@ class Updater(TimedLoop):
         self._asked: set[str] = set()
         self._touched: dict[str, set[Key]] = {}
         self._wake_at: dict[str, float] = {}
+        self._heard_since = 0.0
 
     def request(self, service_id: str) -> None:
         """See to it that the service's slots become what its spec says.
@@ -47,6 +48,7 @@ class Updater(TimedLoop):
     def look(self) -> None:
         # What is under way was asked for by the orchestrators; after an overrun it is read anew.
         self._asked.update(self._rollouts)
+        self._heard_since = self.clock.now()
 
     def note(self, event: Event) -> None:
         task = getattr(event, "object", None)
@@ -84,7 +86,7 @@ class Updater(TimedLoop):
         old = self._rollouts.pop(service_id, None)
         if service is None or services.is_job(service):
             return
-        rollout = Rollout(service, old)
+        rollout = Rollout(service, old, self._heard_since)
         self._rollouts[service_id] = rollout
         found = _slots_of(tx, service)
         for key in update_plan.in_order(found):

@@ -1,6 +1,9 @@
 """What a request for another root CA makes of the cluster's, and when it is refused."""
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from swarmd import api
 from swarmd.errors import InvalidArgumentError
@@ -32,6 +35,19 @@ def given(root: RootCA, *, key: bool = True, **fields) -> api.CAConfig:
         signing_ca_key=root.key_pem if key else b"",
         **fields,
     )
+
+
+def same_key(root: RootCA) -> bytes:
+    """Another certificate of the same root's key."""
+    key, old = load_pem_private_key(root.key_pem, None), parse_chain(root.certificate_pem)[0]
+    builder = x509.CertificateBuilder(
+        old.subject, old.subject, key.public_key(), old.serial_number + 1
+    )
+    builder = builder.not_valid_before(old.not_valid_before_utc)
+    builder = builder.not_valid_after(old.not_valid_after_utc)
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def test_a_request_that_says_nothing_changes_nothing():
@@ -93,6 +109,7 @@ def test_a_key_that_arrives_makes_an_external_root_our_own():
         (given(NEXT, key=False), "reachable external CA corresponding to the desired"),
         (given(RootCA.create(START - 19.5 * 365 * 24 * 3600)), "expires too soon"),
         (given(RootCA.create(START + 7200)), "not valid yet"),
+        (given(RootCA(same_key(OLD), OLD.key_pem)), "identical key"),
         (
             api.CAConfig(external_cas=[api.ExternalCA(url=URL)]),
             "reachable external CA corresponding to the current",

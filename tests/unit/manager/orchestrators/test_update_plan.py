@@ -26,8 +26,8 @@ class Field:
         self.service.update_status.state = Update.UPDATING
         self.service.update_status.started_at.CopyFrom(times.timestamp(self.now))
 
-    def rollout(self):
-        found = Rollout(self.service)
+    def rollout(self, heard_since=0.0):
+        found = Rollout(self.service, heard_since=heard_since)
         for number in self.slots:
             self.see(found, number)
         return found
@@ -45,10 +45,22 @@ class Field:
         new_task.mark_update(made, self.service)
         self.slots[number].append(made)
 
-    def report(self, number, state):
-        task = self.slots[number][-1]
+    def report(self, number, state, own_time=None):
+        """The manager hears it now; it was at `own_time` by the host's clock."""
+        task = api.Task()
+        task.CopyFrom(self.slots[number][-1])
         task.status.state = state
+        task.status.timestamp.CopyFrom(times.timestamp(own_time or self.now))
         task.status.applied_at.CopyFrom(times.timestamp(self.now))
+        self.slots[number][-1] = task
+
+    def updated(self, rollout):
+        """All slots have their new task, and it runs."""
+        while replace := rollout.step(self.now).replace:
+            for slot in replace:
+                self.replace(slot)
+                self.report(slot[0].slot, State.RUNNING)
+                self.see(rollout, slot[0].slot)
 
     def under_way(self):
         return [n for n, slot in self.slots.items() if slot[-1].status.state == State.STARTING]
@@ -58,6 +70,46 @@ class Field:
         task = new_task.from_template(template, builders.new_id(), slot=number)
         task.status.state = state
         return task
+
+
+def test_what_failed_after_the_end_is_no_failure_of_the_update():
+    for ended in (Update.COMPLETED, Update.ROLLBACK_COMPLETED):
+        field = Field(2, parallelism=0)
+        field.updated(rollout := field.rollout())
+        field.report(1, State.FAILED)
+        field.see(rollout, 1)
+        assert Update.PAUSED == rollout.step(field.now).verdict.state
+        field.service.update_status.state = ended
+        assert field.rollout().step(field.now).verdict is None
+
+
+def test_a_new_leader_listens_for_a_monitor_period_before_an_update_is_complete():
+    field = Field(2, parallelism=0, monitor=times.duration(5))
+    field.updated(field.rollout())
+    field.now += 60  # nobody led meanwhile
+    new = field.rollout(heard_since=field.now)
+    assert (None, field.now + 5) == (new.step(field.now).verdict, new.step(field.now).wake_at)
+    assert Update.COMPLETED == new.step(field.now + 5).verdict.state
+
+
+def test_a_failure_that_is_told_late_is_judged_by_when_it_happened():
+    field = Field(2, parallelism=0, monitor=times.duration(5))
+    field.updated(field.rollout())
+    failed_at = field.now + 1
+    field.now += 60
+    new = field.rollout(heard_since=field.now)
+    field.report(1, State.FAILED, failed_at)
+    field.see(new, 1)
+    assert Update.PAUSED == new.step(field.now).verdict.state
+
+
+def test_a_host_whose_clock_was_set_back_is_judged_by_the_managers():
+    field = Field(2, parallelism=0, monitor=times.duration(5))
+    field.updated(rollout := field.rollout())
+    field.now += 60
+    field.report(1, State.FAILED, own_time=30)
+    field.see(rollout, 1)
+    assert Update.COMPLETED == rollout.step(field.now).verdict.state
 
 
 def test_a_rollout_chooses_no_more_than_may_be_under_way():

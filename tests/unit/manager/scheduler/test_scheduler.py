@@ -151,6 +151,28 @@ async def test_task_that_fits_nowhere_says_why_and_keeps_its_message(running: Cl
     assert PENDING == got.status.state
 
 
+async def test_ten_thousand_tasks_that_fit_nowhere_are_told_once_and_placed_when_they_can_be(
+    running: Cluster,
+) -> None:
+    web = service(placement=api.Placement(constraints=["node.labels.nobody == x"]))
+    many = [pending(web) for _ in range(10_000)]
+    await running.put(web, node("n1"), node("n2"))
+    for some in (many[start : start + 2_000] for start in range(0, 10_000, 2_000)):
+        await running.put(*some)
+    for task in many:
+        got = await running.wait_task(task.id, lambda task: bool(task.status.err))
+        assert "no suitable node (scheduling constraints not satisfied on 2 nodes)" == (
+            got.status.err
+        )
+    version = running.task(many[0].id).meta.version.index
+    await running.edit_node("n1", lambda node: node.spec.annotations.labels.update(other="x"))
+    await running.settle()
+    assert version == running.task(many[0].id).meta.version.index  # nothing new was to be said
+    await running.edit_node("n2", lambda node: node.spec.annotations.labels.update(nobody="x"))
+    for task in many:
+        assert "n2" == (await running.wait_state(task.id, ASSIGNED)).node_id
+
+
 async def test_cluster_without_nodes_gives_no_reason(running: Cluster) -> None:
     web = service()
     task = pending(web)
