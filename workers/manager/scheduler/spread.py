@@ -41,7 +41,8 @@ def shares(counts: Sequence[int], room: Sequence[int], n: int, ties: Sequence[in
 
 def by_failures(nodes: Sequence[NodeInfo], kind: Kind, now: float) -> Iterable[Sequence[NodeInfo]]:
     """The nodes in tiers: first those where tasks of this kind fare well, then by failures."""
-    if not any(node.failures for node in nodes):
+    failing = [node for node in nodes if node.failures]
+    if not failing:
         return [nodes]
     tiers: dict[int, list[NodeInfo]] = {}
     for node in nodes:
