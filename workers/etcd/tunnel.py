@@ -62,7 +62,10 @@ class Tunnels:
         path.unlink(missing_ok=True)
 
         async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._lead(name, reader, writer)
+            try:
+                await self._lead(name, reader, writer)
+            except asyncio.CancelledError:  # with the loop; asyncio would print it for an error
+                writer.close()
 
         return await asyncio.start_unix_server(lead, path, limit=CHUNK)
 
