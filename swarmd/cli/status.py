@@ -33,6 +33,7 @@ from swarmd.state_dir import StateDir, supervisord_socket
 
 _API_SECONDS: Final = 2.0
 _MOST_HELD: Final = 10
+_NO_QUORUM: Final = "no quorum: more than half of the managers have to run and reach each other"
 _CPU_SECONDS: Final = 0.1
 _WATCH_SECONDS: Final = 1.0
 _PIPE_WIDTH: Final = 10_000
@@ -94,23 +95,34 @@ def gather(place: StateDir) -> dict[str, Any]:
     processes = [_parent(report), *facts.get("processes", [])] if report.alive else []
     tasks = [task for one in _supervisords(place) for task in _tasks(one)]
     measured = _measure([one["pid"] for one in [*processes, *tasks] if one["pid"]])
-    state = "stopped"
-    if report.alive:
-        state = "ready" if report.ready else facts.get("phase", "degraded")
+    state, reason = _state(report)
+    quorum: dict[str, str] = next((one["facts"] for one in processes if one["name"] == "etcd"), {})
+    if state == "ready" and quorum.get("quorum", "").startswith("none"):
+        state, reason = "degraded", _NO_QUORUM
     return {
         "state": state,
-        "reason": facts.get("reason", "") if report.alive and not report.ready else "",
+        "reason": reason,
         "node": {
             "id": facts.get("node_id", ""),
             "cluster_id": facts.get("cluster_id", ""),
             "role": facts.get("role", ""),
             **_leadership(facts if report.alive else {}),
         },
+        "quorum": quorum,
         "control_api": facts.get("control_api", ""),
         "state_dir": str(place.root),
         "processes": [_row(one, measured) for one in processes],
         "tasks": [_row(one, measured) for one in tasks],
     }
+
+
+def _state(report: NodeReport) -> tuple[str, str]:
+    """What the parent says of itself, and why where it is not ready."""
+    if not report.alive:
+        return "stopped", ""
+    if report.ready:
+        return "ready", ""
+    return report.facts.get("phase", "degraded"), report.facts.get("reason", "")
 
 
 def _parent(report: NodeReport) -> dict[str, Any]:
@@ -179,7 +191,9 @@ def _leadership(facts: dict[str, Any]) -> dict[str, Any]:
     try:
         node, held = asyncio.run(_own_node(Path(path), facts.get("node_id", "")))
     except (SwarmError, grpc.RpcError, TimeoutError) as error:
-        return {"leader": None, "manager": f"does not answer: {error}"}
+        reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+        within = f"nothing within {_API_SECONDS:g} s"
+        return {"leader": None, "manager": f"does not answer: {reason or within}"}
     return {
         "hostname": node.description.hostname,
         "leader": node.manager_status.leader,
@@ -239,6 +253,7 @@ def _page(facts: dict[str, Any]) -> Group:
         "node": " ".join(filter(None, (node["id"], node.get("hostname", "")))),
         "role": ", ".join(filter(None, (role, node.get("availability", "")))),
         "manager": node.get("manager", ""),
+        "quorum": _quorum(facts["quorum"]),
         "held": "\n".join(node.get("held", ())),
         "control": facts["control_api"],
         "state dir": facts["state_dir"],
@@ -251,6 +266,13 @@ def _page(facts: dict[str, Any]) -> Group:
         if facts[title]:
             parts += ["", _table(title, facts[title])]
     return Group(*parts)
+
+
+def _quorum(facts: dict[str, str]) -> str:
+    """The part that this manager's etcd has, and how it is, in a line."""
+    shown = dict(facts)
+    part = shown.pop("quorum", "")
+    return "; ".join(filter(None, (part, *(f"{name} {value}" for name, value in shown.items()))))
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:

@@ -1,5 +1,6 @@
 """The command line of a member."""
 
+import os
 from typing import Final
 
 from swarmd.config import NodeConfig
@@ -7,7 +8,7 @@ from swarmd.quorum_file import FORCED, MOVING, QuorumFile
 
 _MOST_OPS: Final = 1_024  # a transaction of the store has 200 changes at most, and what they cause
 _MOST_BYTES: Final = 8 << 20
-_QUOTA_BYTES: Final = 8 << 30
+_QUOTA_BYTES: Final = os.environ.get("SWARMD_ETCD_QUOTA_BYTES", str(8 << 30))
 _ENTRIES: Final = 10_000  # of its log between two snapshots: less memory, and a shorter start
 _KEPT_REVISIONS: Final = 20_000  # what a manager may miss before it reads everything again
 
@@ -30,7 +31,7 @@ def command_line(etcd: str, config: NodeConfig, quorum: QuorumFile) -> list[str]
         "election-timeout": str(election),
         "max-txn-ops": str(_MOST_OPS),
         "max-request-bytes": str(_MOST_BYTES),
-        "quota-backend-bytes": str(_QUOTA_BYTES),
+        "quota-backend-bytes": _QUOTA_BYTES,
         # It would have every change of members wait for five quiet seconds; those that can do harm,
         # a vote more and a vote less, are checked by the leader (workers.manager.quorum.members).
         "strict-reconfig-check": "false",

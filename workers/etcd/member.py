@@ -149,9 +149,10 @@ async def describe(member: Member, client: EtcdClient) -> dict[str, str]:
     leads = status.leader == status.header.member_id
     role = "learns" if status.isLearner else "leads" if leads else "follows"
     facts["quorum"] = role if status.leader else "none: waits for the other managers"
+    facts["lag"] = str(status.raftIndex - status.raftAppliedIndex)
     facts["etcd disk"] = humanize.naturalsize(status.dbSize, binary=True)
-    if status.errors:
-        facts["etcd alarms"] = "; ".join(status.errors)
+    if alarms := [one for one in status.errors if "no leader" not in one]:
+        facts["etcd alarms"] = "; ".join(alarms)
     return facts
 
 

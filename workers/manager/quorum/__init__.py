@@ -13,5 +13,6 @@ addresses  where each manager is found, kept in quorum.json on every one of them
 leader     the way to the leader, for the calls that only it can answer
 leaving    a manager that is one no more, or has to join anew
 forced     --force-new-cluster: this manager goes on, and the others are workers
+upkeep     room in etcd: its file written anew, a used-up quota mended
 waiting    what a manager serves while there is no quorum
 """

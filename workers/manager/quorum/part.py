@@ -32,6 +32,7 @@ from workers.manager.quorum.members import KeepMembers, Membership
 from workers.manager.quorum.moving import Moving
 from workers.manager.quorum.roles import RoleManager
 from workers.manager.quorum.server import Joins, QuorumServicer
+from workers.manager.quorum.upkeep import Upkeep
 
 log = get_logger(__name__)
 _SQLITE: Final = "sqlite"
@@ -165,8 +166,9 @@ class OneOfSeveral(Part):
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
+            upkeep = Upkeep(self._store, self._client, self._clock, self._random)
             addresses = KeepAddresses(self._store, self._book, self._membership, self._clock)
-            runs = (addresses.run(), self._elsewhere.run(), self._announce())
+            runs = (addresses.run(), upkeep.run(), self._elsewhere.run(), self._announce())
             tasks = [group.create_task(one) for one in runs]
             await self._while_member()
             for task in tasks:
