@@ -7,11 +7,13 @@ from the tasks, so a rollout can be made anew at any time: by another leader, or
     dirty ──replace──▶ under way ──runs or ended──▶ arrived ──delay──▶ the next dirty one's turn
 
 Its tasks' failures count while they are under way and, in a monitor period, after they ran.
+MOVES has the whole of the update status; out of a state that is not in it, only the user leads.
 """
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from swarmd import api
@@ -25,6 +27,42 @@ Key = int | str  # a slot by its number, or by its node
 NodeOf = Callable[[str], api.Node | None]
 UpdateState = api.UpdateStatus.UpdateState
 Action = api.UpdateConfig.FailureAction
+
+
+class Event(Enum):
+    """What moves an update's status."""
+
+    BEGAN = auto()
+    DONE = auto()
+    FAILED = auto()
+    FAILED_FOR_GOOD = auto()  # its spec says to roll it back
+
+
+MOVES: Final[Mapping[UpdateState.ValueType, Mapping[Event, UpdateState.ValueType]]] = {
+    UpdateState.UNKNOWN: {
+        Event.BEGAN: UpdateState.UPDATING,
+        Event.FAILED: UpdateState.PAUSED,
+        Event.FAILED_FOR_GOOD: UpdateState.ROLLBACK_STARTED,
+    },
+    UpdateState.UPDATING: {
+        Event.DONE: UpdateState.COMPLETED,
+        Event.FAILED: UpdateState.PAUSED,
+        Event.FAILED_FOR_GOOD: UpdateState.ROLLBACK_STARTED,
+    },
+    UpdateState.ROLLBACK_STARTED: {
+        Event.DONE: UpdateState.ROLLBACK_COMPLETED,
+        Event.FAILED: UpdateState.ROLLBACK_PAUSED,
+        Event.FAILED_FOR_GOOD: UpdateState.ROLLBACK_PAUSED,  # a rollback is never rolled back
+    },
+}
+_WORDS: Final = {
+    UpdateState.UPDATING: "update in progress",
+    UpdateState.COMPLETED: "update completed",
+    UpdateState.PAUSED: "update paused",
+    UpdateState.ROLLBACK_STARTED: "update rolled back",
+    UpdateState.ROLLBACK_COMPLETED: "rollback completed",
+    UpdateState.ROLLBACK_PAUSED: "rollback paused",
+}
 _FAILURES: Final = frozenset({api.TaskState.COMPLETE, api.TaskState.FAILED, api.TaskState.REJECTED})
 
 
@@ -34,7 +72,11 @@ class Verdict:
 
     state: UpdateState.ValueType
     message: str
-    rolls_back: bool = False  # … and the service gets its previous spec back
+
+    @property
+    def rolls_back(self) -> bool:
+        """The service gets its previous spec back as well."""
+        return self.state == UpdateState.ROLLBACK_STARTED
 
 
 @dataclass(slots=True)
@@ -157,7 +199,7 @@ class Rollout:
 
     def _choose(self, step: Step, now: float) -> None:
         if not self.service.HasField("update_status"):
-            step.verdict = Verdict(UpdateState.UPDATING, "update in progress")
+            step.verdict = _verdict(self.service, Event.BEGAN)
         free_at = sorted(since + self._delay for since in self._arrived.values())
         resting = [moment for moment in free_at if moment > now]
         allowed = self._config.parallelism or len(self._dirty) + len(self._arrived)
@@ -173,10 +215,8 @@ class Rollout:
         done_at = 0.0 if last is None else max(last, self._heard_since) + self._monitor
         if done_at > now:
             step.wake_at = done_at
-        elif services.rolling_back(self.service):
-            step.verdict = Verdict(UpdateState.ROLLBACK_COMPLETED, "rollback completed")
         else:
-            step.verdict = Verdict(UpdateState.COMPLETED, "update completed")
+            step.verdict = _verdict(self.service, Event.DONE)
 
 
 def config_of(service: api.Service) -> api.UpdateConfig:
@@ -214,11 +254,14 @@ def _exceeds(failed: int, involved: int, ratio: float) -> bool:
 
 
 def _after_failure(service: api.Service, action: Action.ValueType, task_id: str) -> Verdict:
-    reason = f"due to failure or early termination of task {task_id}"
-    if services.rolling_back(service):
-        return Verdict(UpdateState.ROLLBACK_PAUSED, f"rollback paused {reason}")
-    if action == Action.ROLLBACK and service.HasField("previous_spec"):
-        return Verdict(UpdateState.ROLLBACK_STARTED, f"update rolled back {reason}", True)
-    if action == Action.ROLLBACK:
-        return Verdict(UpdateState.PAUSED, f"update paused {reason}: no spec to roll back to")
-    return Verdict(UpdateState.PAUSED, f"update paused {reason}")
+    reason = f" due to failure or early termination of task {task_id}"
+    if action != Action.ROLLBACK:
+        return _verdict(service, Event.FAILED, reason)
+    if services.rolling_back(service) or service.HasField("previous_spec"):
+        return _verdict(service, Event.FAILED_FOR_GOOD, reason)
+    return _verdict(service, Event.FAILED, f"{reason}: no spec to roll back to")
+
+
+def _verdict(service: api.Service, event: Event, reason: str = "") -> Verdict:
+    state = MOVES[service.update_status.state][event]
+    return Verdict(state, _WORDS[state] + reason)

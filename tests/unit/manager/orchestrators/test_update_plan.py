@@ -5,7 +5,7 @@ from swarmd import api
 from swarmd.api import times
 from tests import builders
 from workers.manager.orchestrators import new_task
-from workers.manager.orchestrators.update_plan import Rollout
+from workers.manager.orchestrators.update_plan import MOVES, Rollout
 
 Action = api.UpdateConfig.FailureAction
 State = api.TaskState
@@ -70,6 +70,16 @@ class Field:
         task = new_task.from_template(template, builders.new_id(), slot=number)
         task.status.state = state
         return task
+
+
+def test_an_update_that_is_paused_or_complete_waits_for_the_user_and_none_goes_round():
+    told = {state for moves in MOVES.values() for state in moves.values()}
+    resting = {state for state in Update.values() if state not in MOVES}
+    ended = {Update.COMPLETED, Update.ROLLBACK_COMPLETED}
+    assert {Update.PAUSED, Update.ROLLBACK_PAUSED} | ended == resting
+    assert told | {Update.UNKNOWN} == set(Update.values())
+    back = MOVES[Update.ROLLBACK_STARTED].values()
+    assert {Update.ROLLBACK_STARTED, Update.UPDATING}.isdisjoint(back)
 
 
 def test_what_failed_after_the_end_is_no_failure_of_the_update():
