@@ -221,6 +221,28 @@ async def test_drained_node_gets_no_task_until_it_is_active_again(running: Clust
     await running.wait_state(task.id, ASSIGNED)
 
 
+async def test_node_that_is_gone_gets_no_task(running: Cluster) -> None:
+    web = service()
+    gone, first, waiting = node("n1"), pending(web), pending(web)
+    await running.put(web, gone, first)
+    await running.wait_state(first.id, ASSIGNED)
+    await running.store.update(lambda tx: tx.nodes.delete(gone.id))
+    await running.put(waiting)
+    got = await running.wait_task(waiting.id, lambda task: bool(task.status.err))
+    assert "no suitable node" == got.status.err
+    await running.put(node("n2"))
+    assert "n2" == (await running.wait_state(waiting.id, ASSIGNED)).node_id
+
+
+async def test_task_of_a_node_that_is_drained_is_not_confirmed_there(running: Cluster) -> None:
+    host = node("n1", availability=api.NodeSpec.Availability.DRAIN)
+    web = service()
+    task = pending(web, node_id="n1")
+    await running.put(web, host, task)
+    got = await running.wait_task(task.id, lambda task: bool(task.status.err))
+    assert "1 node not available for new tasks" == got.status.err
+
+
 async def test_task_of_a_global_service_is_confirmed_on_its_node(running: Cluster) -> None:
     agent = builders.service(replicas=None, task_spec=service().spec.task)
     task = pending(agent, node_id="n2")
