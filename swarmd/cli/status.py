@@ -272,7 +272,9 @@ def _quorum(facts: dict[str, str]) -> str:
     """The part that this manager's etcd has, and how it is, in a line."""
     shown = dict(facts)
     part = shown.pop("quorum", "")
-    return "; ".join(filter(None, (part, *(f"{name} {value}" for name, value in shown.items()))))
+    return "; ".join(
+        filter(None, (part, *(f"{name} {value}" for name, value in shown.items() if value)))
+    )
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections import deque
 from collections.abc import Sequence
@@ -78,6 +79,8 @@ class Member:
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             cwd=self._directory,
+            # What the host sets for an etcd of its own is not for this one, which would refuse it.
+            env={name: text for name, text in os.environ.items() if not name.startswith("ETCD_")},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -151,8 +154,8 @@ async def describe(member: Member, client: EtcdClient) -> dict[str, str]:
     facts["quorum"] = role if status.leader else "none: waits for the other managers"
     facts["lag"] = str(status.raftIndex - status.raftAppliedIndex)
     facts["etcd disk"] = humanize.naturalsize(status.dbSize, binary=True)
-    if alarms := [one for one in status.errors if "no leader" not in one]:
-        facts["etcd alarms"] = "; ".join(alarms)
+    # Told also when there is none: what was said before stands until it is said anew.
+    facts["etcd alarms"] = "; ".join(one for one in status.errors if "no leader" not in one)
     return facts
 
 
