@@ -37,6 +37,8 @@ from workers.manager.key_manager import first_keys, newest
 
 log = get_logger(__name__)
 
+_HEARTBEAT_TICK: Final = 1
+_ELECTION_TICK: Final = 10
 _SNAPSHOT_INTERVAL: Final = 10_000
 _ENTRIES_FOR_SLOW_FOLLOWERS: Final = 500
 
@@ -114,6 +116,11 @@ def ingress_network(network_id: str) -> api.Network:
     return api.Network(id=network_id, spec=spec)
 
 
+def _ticks(seconds: float, usual: int) -> int:
+    """Whole seconds, or SwarmKit's number where they are too short to be told so."""
+    return round(seconds) if seconds >= 1 else usual
+
+
 def _first_spec(config: NodeConfig) -> api.ClusterSpec:
     return api.ClusterSpec(
         annotations=api.Annotations(name=defaults.CLUSTER_NAME),
@@ -121,8 +128,8 @@ def _first_spec(config: NodeConfig) -> api.ClusterSpec:
         raft=api.RaftConfig(
             snapshot_interval=_SNAPSHOT_INTERVAL,
             log_entries_for_slow_followers=_ENTRIES_FOR_SLOW_FOLLOWERS,
-            heartbeat_tick=max(1, round(config.heartbeat_tick)),
-            election_tick=max(1, round(config.election_tick)),
+            heartbeat_tick=_ticks(config.heartbeat_tick, _HEARTBEAT_TICK),
+            election_tick=_ticks(config.election_tick, _ELECTION_TICK),
         ),
         dispatcher=api.DispatcherConfig(
             heartbeat_period=times.duration(defaults.HEARTBEAT_SECONDS)
