@@ -175,3 +175,15 @@ def test_a_leader_that_is_stopped_hands_over(managers: Managers) -> None:
         load.wait_written(20)
     load.check()
     assert load.longest_gap() < _FAILOVER_SECONDS
+
+
+def test_any_one_of_them_is_killed_again_and_again(managers: Managers) -> None:
+    chance = random.Random(os.getpid())
+    with managers.load() as load:
+        for _ in range(6):
+            victim = chance.choice((manager, etcd, etcd_worker, parent, host_pids))
+            signal_all(victim(chance.choice(managers.nodes)), signal.SIGKILL)
+            load.wait_written(20)
+            managers.wait_whole()
+    load.check()
+    assert load.longest_gap() < _FAILOVER_SECONDS
