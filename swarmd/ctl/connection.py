@@ -52,13 +52,14 @@ class _Timed:
     A manager that hangs must not hang its user too.
     """
 
-    def __init__(self, stub: Any) -> None:
+    def __init__(self, stub: Any, *, streams: bool = False) -> None:
         self._stub = stub
+        self._streams = streams  # its answers come one after another
 
     def __getattr__(self, method: str) -> Any:
         call = getattr(self._stub, method)
         timed = functools.partial(call, timeout=CALL_SECONDS, metadata=(ANY_SIZE,))
-        reads = method.startswith(("Get", "List"))
+        reads = method.startswith(("Get", "List")) and not self._streams
         return functools.partial(_patiently, timed) if reads else timed
 
 
@@ -84,7 +85,7 @@ class Control:
         self.settings = settings
         # grpcio's stubs have no useful static type for an async channel.
         self.api: Any = _Timed(ControlStub(channel))
-        self.pages: Any = _Timed(PagesStub(channel))
+        self.pages: Any = _Timed(PagesStub(channel), streams=True)
         self.ca: Any = _Timed(CAStub(channel))
         self.explain: Any = _Timed(ExplainStub(channel))
         self.governor: Any = _Timed(GovernorStub(channel))
