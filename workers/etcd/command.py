@@ -8,7 +8,8 @@ from swarmd.quorum_file import FORCED, MOVING, QuorumFile
 
 _MOST_OPS: Final = 1_024  # a transaction of the store has 200 changes at most, and what they cause
 _MOST_BYTES: Final = 8 << 20
-_QUOTA_BYTES: Final = os.environ.get("SWARMD_ETCD_QUOTA_BYTES", str(8 << 30))
+# The variable is etcd's own, which would not take it beside the flag.
+_QUOTA_BYTES: Final = os.environ.get("ETCD_QUOTA_BACKEND_BYTES", str(8 << 30))
 _ENTRIES: Final = 10_000  # of its log between two snapshots: less memory, and a shorter start
 _KEPT_REVISIONS: Final = 20_000  # what a manager may miss before it reads everything again
 
