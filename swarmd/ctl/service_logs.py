@@ -92,10 +92,10 @@ async def show_logs(
 
 
 async def _resolve(control: Control, kinds: Sequence[str], name: str) -> Any:
-    for kind in kinds[:-1]:
+    for kind in kinds:
         with contextlib.suppress(NotFoundError):
             return await resolve(control, kind, name)
-    return await resolve(control, kinds[-1], name)
+    raise NotFoundError(" or ".join(kinds), name)
 
 
 def _printer(control: Control, flags: dict[str, Any]) -> "Printer | JsonPrinter":

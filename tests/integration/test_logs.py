@@ -99,7 +99,7 @@ def test_a_flag_that_says_nothing_is_named(node: RealNode, flags, sentence):
 
 def test_an_unknown_service_is_an_error(node: RealNode):
     done = node.ctl("service", "logs", "nobody")
-    assert (1, "Error: service nobody not found\n") == (done.returncode, done.stderr)
+    assert (1, "Error: service or task nobody not found\n") == (done.returncode, done.stderr)
 
 
 def test_following_shows_later_lines_of_later_tasks_until_it_is_interrupted(node: RealNode):
