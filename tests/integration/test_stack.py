@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarmd import api
-from tests.cluster import RealNode
+from tests.cluster import RealNode, wait
 
 pytestmark = pytest.mark.timeout(300)
 BASE = """
@@ -128,7 +128,8 @@ def test_a_stack_is_deployed_left_alone_changed_pruned_and_removed(node: RealNod
         "Removing network shop_back",
     ] == said(done)
     assert ["Nothing found in stack: nothing"] == done.stderr.splitlines()
-    assert [] == node.tasks()
+    assert all(one.status.state > api.TaskState.RUNNING for one in node.tasks())
+    wait(lambda: not node.tasks(), "the end of what was known of the tasks")
 
 
 def test_what_goes_wrong_is_one_line_with_the_name(node: RealNode, files: Path):
