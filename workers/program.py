@@ -203,7 +203,9 @@ def _first_final(error: BaseException) -> BaseException | None:
 
 def _is_full_disk(error: BaseException | None) -> bool:
     """Whether the error, or what brought it about, is that of a disk without room."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return True
         if isinstance(error, ResourceExhaustedError) or (

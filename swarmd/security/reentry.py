@@ -31,6 +31,9 @@ from swarmd.security.certificates import (
 FORMER_HEADER: Final = "swarmd-former-certificate-bin"
 """The metadata of IssueNodeCertificate in which the former certificate goes, as PEM."""
 
+QUORUM_HEADER: Final = "swarmd-quorum"
+"""The metadata of IssueNodeCertificate by which a node says that it can be a manager here."""
+
 
 def request_again(node_id: str, pem: bytes) -> bytes:
     """A request (PEM) of a node whose certificate ran out: names it, signed with the key it had."""

@@ -44,7 +44,7 @@ from swarmd.security.certificates import (
 )
 from swarmd.security.identity import MANAGER
 from swarmd.security.join_tokens import JoinToken
-from swarmd.security.reentry import FORMER_HEADER, request_again
+from swarmd.security.reentry import FORMER_HEADER, QUORUM_HEADER, request_again
 from swarmd.security.tls import manager_context
 from swarmd.state_dir import StateDir
 
@@ -95,10 +95,13 @@ async def enroll(
             node_id = await _persist(lambda: issue(channel, request), address, clock)
             chain = await wait_issued(channel, node_id, request.csr, clock, random)
             certificates = NodeCertificates.of(root, chain, request.key_pem)
-            if certificates.identity.role == MANAGER and not await takes_managers(channel):
-                raise CannotBootError(NO_MANAGER)
+            suits = certificates.identity.role != MANAGER or await takes_managers(channel)
+    except CannotBootError:
+        raise
     except SwarmError as error:
         raise _refused(error, address) from error
+    if not suits:
+        raise CannotBootError(NO_MANAGER)
     _check(certificates, before)
     await _save(certificates, state_dir)
     identity = certificates.identity
@@ -123,10 +126,12 @@ async def issue(channel: aio.Channel, request: Request) -> str:
     message = api.IssueNodeCertificateRequest(
         csr=request.csr, token=request.token, availability=availability
     )
-    former = [(FORMER_HEADER, request.former)] if request.former else []
+    sent: list[tuple[str, str | bytes]] = [(QUORUM_HEADER, "yes")]
+    if request.former:
+        sent.append((FORMER_HEADER, request.former))
     try:
         answer = await NodeCAStub(channel).IssueNodeCertificate(
-            message, timeout=_RPC_SECONDS, metadata=former
+            message, timeout=_RPC_SECONDS, metadata=sent
         )
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from error
@@ -203,6 +208,8 @@ async def _persist(call: Callable[[], Awaitable[_T]], address: str, clock: Clock
     for left in reversed(range(_TRIES)):
         try:
             return await call()
+        except CannotBootError:
+            raise
         except UnauthenticatedError as error:
             raise CannotBootError(str(error)) from error
         except SwarmError as error:
@@ -221,8 +228,6 @@ async def _persist(call: Callable[[], Awaitable[_T]], address: str, clock: Clock
 
 def _refused(error: SwarmError, address: str) -> SwarmError:
     """In the words of an operator."""
-    if isinstance(error, CannotBootError):
-        return error
     if isinstance(error, InvalidArgumentError) and "token" in str(error):
         return CannotBootError(
             f"the manager at {address} refuses the join token: it was rotated, or is not whole."

@@ -18,7 +18,7 @@ from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import caller
 from swarmd.security import join_tokens
 from swarmd.security.identity import MANAGER
-from swarmd.security.reentry import FORMER_HEADER, is_proven, named_in_request
+from swarmd.security.reentry import FORMER_HEADER, QUORUM_HEADER, is_proven, named_in_request
 from swarmd.store import Store, WriteTx, by
 from workers.manager.ca.requests import request_renewal
 from workers.manager.ca.signer import Signer
@@ -90,7 +90,7 @@ class CAServer(CAServicer, NodeCAServicer):
         if node_id := caller(context).node_id:
             node = await self._renew(node_id, request.csr)
         else:
-            node = await self._join(request, _former(context))
+            node = await self._join(request, dict(context.invocation_metadata() or ()))
         return api.IssueNodeCertificateResponse(
             node_id=node.id, node_membership=node.spec.membership
         )
@@ -118,12 +118,14 @@ class CAServer(CAServicer, NodeCAServicer):
             log.warning("an unknown node wants to renew", extra=fields(node=node_id))
             raise error from None
 
-    async def _join(self, request: api.IssueNodeCertificateRequest, former: bytes) -> api.Node:
+    async def _join(
+        self, request: api.IssueNodeCertificateRequest, sent: Mapping[str, Any]
+    ) -> api.Node:
         cluster = self._cluster()
         role = role_of(request.token, cluster.root_ca.join_tokens)
-        if role == api.NodeRole.MANAGER and (reason := self._refusal()):
-            raise FailedPreconditionError(f"a manager cannot join: {reason}. Join as a worker")
-        known = self._known(request.csr, role, former)
+        if role == api.NodeRole.MANAGER:
+            self._check_manager(sent)
+        known = self._known(request.csr, role, sent.get(FORMER_HEADER, b""))
         if known is not None:
             log.info("a node gets back in", extra=fields(node=known.id))
             return await self._renew(known.id, request.csr)
@@ -131,6 +133,15 @@ class CAServer(CAServicer, NodeCAServicer):
         node = await self._store.update(lambda tx: _create_one(tx, made))
         log.info("a node joins", extra=fields(node=node.id, role=api.NodeRole.Name(role)))
         return node
+
+    def _check_manager(self, sent: Mapping[str, Any]) -> None:
+        if reason := self._refusal():
+            raise FailedPreconditionError(f"a manager cannot join: {reason}. Join as a worker")
+        if QUORUM_HEADER not in sent:
+            raise FailedPreconditionError(
+                "a manager of another kind than swarmd's cannot join: they would form no quorum."
+                " Join with the worker token"
+            )
 
     def _known(self, csr: bytes, role: api.NodeRole.ValueType, former: bytes) -> api.Node | None:
         """The node that this request names; None where it names none that is of this cluster.
@@ -152,12 +163,6 @@ class CAServer(CAServicer, NodeCAServicer):
                 " `swarmd leave` first"
             )
         return node
-
-
-def _former(context: Any) -> bytes:
-    """The certificate that a node sends along which had one."""
-    sent: Mapping[str, bytes] = dict(context.invocation_metadata() or ())
-    return sent.get(FORMER_HEADER, b"")
 
 
 def _create_one(tx: WriteTx, nodes: Sequence[api.Node]) -> api.Node:

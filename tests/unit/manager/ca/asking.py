@@ -6,18 +6,20 @@ from types import SimpleNamespace
 from swarmd import api
 from swarmd.security.certificates import new_request
 from swarmd.security.identity import WORKER, Caller
-from swarmd.security.reentry import FORMER_HEADER, request_again
+from swarmd.security.reentry import FORMER_HEADER, QUORUM_HEADER, request_again
 
 
-def nobody(former: bytes = b""):
+def nobody(former: bytes = b"", *more: tuple[str, str]):
     """The context of a caller without a certificate, or with that which it had before."""
+    sent = ((FORMER_HEADER, former),) if former else ()
     return SimpleNamespace(
         caller=Caller("", "", "", "10.0.0.1:1", local=False),
-        invocation_metadata=lambda: ((FORMER_HEADER, former),) if former else (),
+        invocation_metadata=lambda: (*sent, *more),
     )
 
 
 NOBODY = nobody()
+ONE_OF_OURS = nobody(b"", (QUORUM_HEADER, "yes"))
 
 
 def cluster_of(store):

@@ -16,7 +16,7 @@ from swarmd.errors import (
 from swarmd.security.certificates import NodeCertificates, new_request, parse_chain
 from swarmd.security.identity import MANAGER, WORKER, Identity
 from tests import builders
-from tests.unit.manager.ca.asking import NOBODY, cluster_of, of, request, status
+from tests.unit.manager.ca.asking import NOBODY, ONE_OF_OURS, cluster_of, of, request, status
 from workers.manager.ca.server import CAServer, is_removed
 
 State = api.IssuanceStatus.State
@@ -47,8 +47,10 @@ async def test_a_manager_token_is_refused_where_there_can_be_one_manager_alone(s
     assert 0 == len(store.view().nodes)
 
 
-async def test_a_manager_token_makes_a_manager(ca, store):
-    joined = await ca.IssueNodeCertificate(request(store, "manager"), NOBODY)
+async def test_a_manager_token_makes_a_manager_of_a_node_that_can_be_one(ca, store):
+    with pytest.raises(FailedPreconditionError, match="of another kind"):
+        await ca.IssueNodeCertificate(request(store, "manager"), NOBODY)
+    joined = await ca.IssueNodeCertificate(request(store, "manager"), ONE_OF_OURS)
     assert api.NodeRole.MANAGER == store.view().nodes.get(joined.node_id).role
 
 
