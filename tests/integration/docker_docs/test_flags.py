@@ -1,6 +1,7 @@
 """Every flag of Docker's pages is one of ours, with the same short form."""
 
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -95,21 +96,28 @@ def _commands(group: click.Command, path: tuple[str, ...] = ()) -> list[tuple[st
 
 
 @pytest.mark.parametrize("path", _commands(main), ids=" ".join)
-def test_each_example_of_a_help_is_one_that_is_understood(path: tuple[str, ...]) -> None:
+def test_each_example_of_a_help_is_one_that_is_understood(
+    path: tuple[str, ...], tmp_path: Path
+) -> None:
+    there = tmp_path / "file"  # for each that an example takes for granted
+    there.touch()
     command: click.Command = main
     for name in path:
         assert isinstance(command, click.Group)
         command = command.commands[name]
     for line in getattr(command, "examples", "").strip().splitlines():
-        words = shlex.split(line.rpartition("| ")[2])
-        assert "swarmctl" == words[0]
-        _parse(main, [one for one in words[1:] if not one.startswith("./")])
+        piped = [shlex.split(part) for part in line.split(" | ")]
+        ours = [rest for first, *rest in piped if first == "swarmctl"]
+        assert ours, line
+        for words in ours:
+            _parse(main, [str(there) if one.startswith(("./", "/")) else one for one in words])
 
 
 def _parse(command: click.Command, words: list[str]) -> None:
     """Raises UsageError for a flag or a command that is none."""
-    context = command.make_context(command.name, words)
-    if isinstance(command, click.Group):
+    with command.make_context(command.name, words) as context:  # which closes what it opened
+        if not isinstance(command, click.Group):
+            return
         name, found, rest = command.resolve_command(context, context._protected_args + context.args)
         assert found is not None, name
         _parse(found, rest)
