@@ -79,7 +79,8 @@ class Renewal:
         if message.RootCA and message.RootCA != self._dialer.certificates.root_pem:
             self._told_root = message.RootCA
             self._asked.set()
-        if message.node.certificate.status.state == _State.ROTATE:
+        promoted = message.node.role == api.NodeRole.MANAGER and not self._complained
+        if promoted or message.node.certificate.status.state == _State.ROTATE:
             self._rotate = True
             self._asked.set()
 
@@ -148,6 +149,7 @@ class Renewal:
                 made = self._put_together(chain, key)
                 if made.identity.role != WORKER and not await takes_managers(channel):
                     self._complain()
+                    return
         except UnavailableError:
             self._remotes.observe_known(remote, BAD)  # so that the next try is another's
             raise
@@ -181,11 +183,10 @@ class Renewal:
         return made
 
     def _complain(self) -> None:
-        """A manager of another kind promoted it."""
+        """A manager of another kind promoted it: the certificate that says so is of no use."""
         if not self._complained:
             self._complained = True
             log.warning("it was promoted, and stays a worker", extra=fields(reason=NO_MANAGER))
-        raise FailedPreconditionError(NO_MANAGER)
 
     async def _get_back_in(self) -> None:
         if self._rejoin is None:
