@@ -1,6 +1,7 @@
 """The state directory's disk is full: one clear error, nothing lost, and it goes on with room."""
 
 import contextlib
+import errno
 import os
 import signal
 import sqlite3
@@ -25,11 +26,17 @@ _LEFT = 256 << 10  # bytes; a few dozen services
 
 
 def fill(disk: Path, left: int = 0) -> Path:
-    """Take all room, or all but some, with one file."""
+    """Take all room, or all but some, with one file; others may take some meanwhile."""
     ballast = disk / "ballast"
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free - left)
+        while (free := os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - left) > 0:
+            try:
+                os.posix_fallocate(file.fileno(), 0, free)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+            else:
+                break
     return ballast
 
 
