@@ -162,8 +162,11 @@ def test_a_follower_that_missed_more_than_is_kept_reads_everything_again(manager
             forget_the_past(leader)
         load.wait_written(10)
     load.check()
+    wait(lambda: managers.leader_at([follower]), "that its etcd has what it missed")
     before = configs(leader)
-    with stopped([node.worker_pid("manager") for node in managers.others(follower)]):
+    others = managers.others(follower)
+    # Their parents too, which would start managers anew that lead before this one does.
+    with stopped([pid for one in others for pid in (one.pid, one.worker_pid("manager"))]):
         wait(lambda: managers.leader is follower, "that it leads")
         assert before == configs(follower)
 
