@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from swarmd import api
 from swarmd.store import Store
+from swarmd.store.tables import KINDS
 
 
 def table(tx: Any, one: Any) -> Any:
@@ -30,3 +32,11 @@ async def edit(store: Store, one: Any, how: Callable[[Any], object]) -> Any:
         return table(tx, one).update(own)
 
     return await store.update(change)
+
+
+def whole(store: Store) -> api.StoreSnapshot:
+    """Every object in it, to be compared with another time's."""
+    found = api.StoreSnapshot()
+    for kind in KINDS:
+        getattr(found, kind.table).extend(getattr(store.view(), kind.table).find())
+    return found

@@ -14,7 +14,7 @@ from swarmd.security import data_key, key_file
 from swarmd.state_dir import PRIVATE_DIR, StateDir
 from swarmd.store import SqliteBackend
 from swarmd.store.restoring import put_in_place
-from swarmd.store.snapshot import put_back
+from swarmd.store.snapshot import put_in
 
 
 def refuse_occupied(place: StateDir) -> None:
@@ -37,7 +37,7 @@ async def make_state(place: StateDir, found: Found, store: api.StoreSnapshot) ->
         await asyncio.to_thread(_make_certificates, made, found)
         keys = await asyncio.to_thread(data_key.open_data_keys, made.node_key)
         backend = SqliteBackend(made.store, keys.sealer(made.node_key))
-        await put_back(backend, api.Snapshot(version=api.Snapshot.Version.V0, store=store))
+        await put_in(backend, store)
         await asyncio.to_thread(put_in_place, made, place)
     except BaseException as error:
         shutil.rmtree(place.root if is_new else made.root, ignore_errors=True)

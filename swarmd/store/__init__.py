@@ -27,7 +27,7 @@ The rules of a transaction:
 tables.py says what each kind is indexed by, queries.py (`by`) what can be asked, events.py what a
 watcher sees. rows.py is how objects are at rest; backend.py where: memory.py for tests, sqlite.py
 for a single manager, sealed under a data key, in a file of sqlite_file.py's form, etcd/ for
-several. snapshot.py: all of it as one message.
+several. snapshot.py: a whole store from elsewhere, put into an empty one.
 
 backup.py: all of it as the parts of a backup. takeover.py: what becomes of these on the one manager
 that goes on. restoring.py: that as a state directory. findings.py: what does not fit together.

@@ -12,7 +12,8 @@ from swarmd.errors import UnavailableError
 from swarmd.security import data_key, key_file, unlock_key
 from swarmd.security.identity import MANAGER
 from swarmd.state_dir import StateDir
-from swarmd.store import SqliteBackend, Store, snapshot
+from swarmd.store import SqliteBackend, Store
+from tests import stored
 from tests.fakes.clock import FakeClock
 from workers.manager.autolock import Autolock
 from workers.manager.bootstrap import bootstrap
@@ -48,7 +49,7 @@ class Manager:
             random=Random(1),
         )
 
-    async def settle(self, key: bytes | None = None, reseal=None) -> api.Snapshot:
+    async def settle(self, key: bytes | None = None, reseal=None) -> api.StoreSnapshot:
         """One life of the process: it may change the cluster's key, and follows it."""
         backend = await open_backend(self.state_dir)
         async with Store(backend, self.clock) as store:
@@ -58,7 +59,7 @@ class Manager:
             keeper = self.keeper(store, backend)
             keeper._reseal = reseal or keeper._reseal
             await keeper.settle()
-            return snapshot.take(store.view())
+            return stored.whole(store)
 
 
 def _set_key(tx, key: bytes) -> None:
@@ -85,7 +86,7 @@ async def test_locking_seals_the_file_and_the_store_under_keys_that_were_never_o
     after = data_key.open_data_keys(manager.path)
     assert after.current != before.current
     assert not after.pending
-    assert whole.store.clusters == (await manager.settle()).store.clusters
+    assert whole.clusters == (await manager.settle()).clusters
     unlock_key.remember(manager.path, OTHER)
     with pytest.raises(key_file.LockedError):
         await open_backend(manager.state_dir)

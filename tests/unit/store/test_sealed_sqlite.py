@@ -8,11 +8,11 @@ import pytest
 from swarmd import api
 from swarmd.errors import CorruptStateError, UnavailableError
 from swarmd.security.encryption import Sealer
-from swarmd.store import SqliteBackend, Store, snapshot
+from swarmd.store import SqliteBackend, Store
 from swarmd.store import sqlite as sqlite_module
 from swarmd.store.backend import Row
 from swarmd.store.sqlite_file import row_checksum
-from tests import builders
+from tests import builders, stored
 from tests.fakes.clock import FakeClock
 
 HOME = Path("certificates/swarm-node.key")
@@ -27,17 +27,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "swarm.db"
 
 
-async def fill(path: Path, sealer: Sealer | None) -> api.Snapshot:
+async def fill(path: Path, sealer: Sealer | None) -> api.StoreSnapshot:
     async with Store(SqliteBackend(path, sealer), FakeClock()) as store:
         await store.update(lambda tx: tx.secrets.create(builders.secret(data=SECRET)))
         for _ in range(20):
             await store.update(lambda tx: tx.tasks.create(builders.task()))
-        return snapshot.take(store.view())
+        return stored.whole(store)
 
 
-async def read(path: Path, sealer: Sealer | None) -> api.Snapshot:
+async def read(path: Path, sealer: Sealer | None) -> api.StoreSnapshot:
     async with Store(SqliteBackend(path, sealer), FakeClock()) as store:
-        return snapshot.take(store.view())
+        return stored.whole(store)
 
 
 def lies_in(directory: Path) -> bytes:
@@ -138,7 +138,7 @@ async def test_the_data_key_changes_under_an_open_store(path: Path):
         await store.update(lambda tx: tx.tasks.create(builders.task()))
         await backend.reseal(BOTH)
         await store.update(lambda tx: tx.tasks.create(builders.task()))
-        whole = snapshot.take(store.view())
+        whole = stored.whole(store)
     assert whole == await read(path, OTHER)
 
 
@@ -156,5 +156,5 @@ async def test_a_change_of_the_data_key_that_fails_changes_nothing(
         with pytest.raises(UnavailableError):
             await backend.reseal(BOTH)
         await store.update(lambda tx: tx.tasks.create(builders.task()))
-        whole = snapshot.take(store.view())
+        whole = stored.whole(store)
     assert whole == await read(path, SEALER)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from swarmd import api
 from swarmd.errors import CannotBootError, CorruptStateError, ResourceExhaustedError, SwarmError
-from swarmd.store import MemoryBackend, SqliteBackend, Store, WriteTx, by, snapshot
+from swarmd.store import SqliteBackend, Store, WriteTx, by
 from swarmd.store.backend import Row
-from tests import builders
+from tests import builders, stored
 from tests.fakes.clock import FakeClock
 
 TASKS = 60
@@ -32,17 +32,17 @@ def create(task: api.Task) -> Callable[[WriteTx], api.Task]:
     return lambda tx: tx.tasks.create(task)
 
 
-async def fill(path: Path, count: int = TASKS) -> api.Snapshot:
+async def fill(path: Path, count: int = TASKS) -> api.StoreSnapshot:
     """A file with so many tasks, made in several commits, closed cleanly."""
     async with Store(SqliteBackend(path), FakeClock()) as store:
         for _ in range(count // 20):
             await store.batch([create(builders.task()) for _ in range(20)])
-        return snapshot.take(store.view())
+        return stored.whole(store)
 
 
-async def read(path: Path) -> api.Snapshot:
+async def read(path: Path) -> api.StoreSnapshot:
     async with Store(SqliteBackend(path), FakeClock()) as store:
-        return snapshot.take(store.view())
+        return stored.whole(store)
 
 
 async def test_the_file_is_private_to_its_owner(path: Path) -> None:
@@ -207,7 +207,7 @@ async def test_a_full_disk_fails_the_writer_and_later_writes_try_again(path: Pat
         assert 0 == len(store.view().configs)
         backend._connection.execute("PRAGMA max_page_count = 100000")
         await store.update(lambda tx: tx.configs.create(large))
-        whole = snapshot.take(store.view())
+        whole = stored.whole(store)
     assert whole == await read(path)
 
 
@@ -276,11 +276,3 @@ async def test_what_a_killed_process_acknowledged_is_there(path: Path, acknowled
         assert {f"{pair}-{half}" for pair in pairs for half in "ab"} == ids
         assert len(pairs) == store.version
         assert 8 >= len(store.view().tasks.find(by.id_prefix("w0-0-"))) > 0
-
-
-async def test_a_snapshot_moves_a_store_from_file_to_memory(path: Path) -> None:
-    whole = await fill(path)
-    memory = MemoryBackend()
-    await snapshot.put_back(memory, whole)
-    async with Store(memory, FakeClock()) as store:
-        assert whole.store.tasks == snapshot.take(store.view()).store.tasks
