@@ -24,7 +24,8 @@ class Call:
 
     create(value), update(id, expected version, value), remove(id) and read. Each time a register is
     created it gets a new id. `found`, `id` and `version` are what was answered: ok, exists, stale,
-    absent, or unknown, as long as nothing was.
+    absent, or unknown, as long as nothing was. `expected` and `version` are 0 where they say
+    nothing of who wrote: others than the writers here may have raised them.
     """
 
     name: str
@@ -158,8 +159,8 @@ def outcomes(call: Call, state: State | None) -> Iterator[State | None]:
         yield from [None] if state is None else ()
     elif call.found == "absent":
         yield from [state] if state is None or state.id != call.id else ()
-    elif state is not None and state.has(call) and state.version != call.expected:
-        yield state  # stale
+    elif state is not None and state.has(call):  # stale
+        yield from [state] if not call.expected or state.version != call.expected else ()
 
 
 def _done(call: Call, state: State | None) -> Iterator[State | None]:
@@ -171,9 +172,9 @@ def _done(call: Call, state: State | None) -> Iterator[State | None]:
         yield None
     else:
         reads = call.kind == "read"
-        as_known = state.version in {0, call.version if reads else call.expected}
+        as_known = _agree(state.version, call.version if reads else call.expected)
         if as_known and (not reads or state.value == call.value):
-            yield State(call.value, call.version, call.id)
+            yield State(call.value, call.version or state.version, call.id)
 
 
 def _untold(call: Call, state: State | None) -> Iterator[State | None]:
@@ -182,8 +183,12 @@ def _untold(call: Call, state: State | None) -> Iterator[State | None]:
     elif call.kind != "read" and state is not None and state.has(call):
         if call.kind == "remove":
             yield None
-        elif state.version in {0, call.expected}:
+        elif _agree(state.version, call.expected):
             yield State(call.value, 0, call.id)
+
+
+def _agree(version: int, other: int) -> bool:
+    return 0 in {version, other} or version == other
 
 
 def describe(calls: Iterable[Call]) -> Any:

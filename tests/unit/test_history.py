@@ -131,6 +131,27 @@ def test_a_seeded_violation_is_found(damage: Callable[[list[Call]], bool]):
     assert tried > len(SEEDS) // 2
 
 
+def without_others_versions(calls: list[Call]) -> list[Call]:
+    """As of objects that others than the recorded writers raise the versions of."""
+    for call in calls:
+        call.expected = 0
+        call.version = 0 if call.kind == "read" else call.version
+    return calls
+
+
+@pytest.mark.parametrize("seed", SEEDS[::4])
+def test_a_sound_history_has_an_order_where_versions_are_others_too(seed: int):
+    assert [] == violations(without_others_versions(sound_history(seed)))
+
+
+@pytest.mark.parametrize("damage", [lose_a_write, read_what_was_never_written, forget_a_removal])
+def test_a_seeded_violation_is_found_by_values_alone(damage: Callable[[list[Call]], bool]):
+    histories = [sound_history(seed, untold=0.0) for seed in SEEDS[::4]]
+    damaged = [without_others_versions(calls) for calls in histories if damage(calls)]
+    assert len(damaged) > len(histories) // 2
+    assert [] == [calls for calls in damaged if linear(calls)]
+
+
 def steps(*calls: tuple[object, ...]) -> Iterator[Call]:
     """One after the other: kind, value, expected, version, found."""
     for number, (kind, value, expected, version, found) in enumerate(calls):
