@@ -10,8 +10,7 @@ the object, and a sentence.
     found            what either source gives, and remarks
     stopped_manager  the state directory of a manager that does not run: certificates, keys, store
     raft_directory   its store: the newest snapshot, and the log behind it
-    raft_log         etcd's write-ahead log: segments, records, checksums, torn ends
-    crc32c           the checksum of both
+    raft_log         etcd's write-ahead log, behind that snapshot
     sealed_records   opens what is sealed under the data key, or the unlock key
     live_manager     the control API of a manager that runs: all but secrets and keys
     adaptation       what the objects become on a single manager of ours (pure)

@@ -22,11 +22,11 @@ from swarmd import api
 from swarmd.api.protos import raftpb_pb2 as raftpb
 from swarmd.api.protos.raftlog_pb2 import SnapshotFile
 from swarmd.errors import CorruptStateError, FailedPreconditionError
-from swarmd.migration import crc32c
 from swarmd.migration.found import Remark
 from swarmd.migration.raft_log import Position, damaged, read_log
 from swarmd.migration.sealed_records import RecordOpener
 from swarmd.security.encryption import NotOpenedError
+from swarmd.store.etcd import crc32c
 from swarmd.store.tables import KINDS
 
 _LOG: Final = "wal-v3-encrypted"

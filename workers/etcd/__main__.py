@@ -8,11 +8,9 @@ from random import SystemRandom
 from typing import Final
 
 from swarmd.clock import Clock, SystemClock
-from swarmd.errors import CannotBootError
 from swarmd.ipc.messages import Ready, Status
 from swarmd.ipc.parent_link import ParentLink
-from swarmd.logs import fields, get_logger
-from swarmd.quorum_file import FORCED, QuorumFile
+from swarmd.quorum_file import QuorumFile
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import PRIVATE_DIR, StateDir
 from swarmd.store.etcd import EtcdClient
@@ -20,12 +18,12 @@ from swarmd.store.etcd.lease import WILL
 from swarmd.store.etcd.program import find_etcd
 from workers.etcd.command import command_line
 from workers.etcd.door import Door
+from workers.etcd.forcing import quorum_at_start
 from workers.etcd.member import CLIENT, Member, describe
 from workers.etcd.tunnel import Tunnels
 from workers.etcd.will import Wills
 from workers.program import run_worker
 
-log = get_logger(__name__)
 _LOOK_SECONDS: Final = 0.25
 _STATUS_SECONDS: Final = 2.0
 
@@ -37,7 +35,8 @@ async def main(link: ParentLink) -> None:
     state_dir.etcd.mkdir(mode=PRIVATE_DIR, exist_ok=True)
     # By way of the descriptor, no directory is too long for a unix socket.
     directory = Path(f"/proc/self/fd/{os.open(state_dir.etcd, os.O_PATH | os.O_DIRECTORY)}")
-    quorum = await asyncio.to_thread(_quorum, state_dir, force=link.config.force_new_cluster)
+    force = link.config.force_new_cluster
+    quorum, told = await asyncio.to_thread(quorum_at_start, state_dir, force=force)
     command = command_line(await asyncio.to_thread(find_etcd), link.config, quorum)
     member = Member(state_dir.etcd, command)
 
@@ -59,7 +58,7 @@ async def main(link: ParentLink) -> None:
         door.run(),
         wills.run(),
         _follow(tunnels, state_dir, clock),
-        _report(link, member, directory / CLIENT, clock),
+        _report(link, member, directory / CLIENT, told, clock),
     )
     async with asyncio.TaskGroup() as group:
         ways = [group.create_task(one) for one in beside]
@@ -76,21 +75,6 @@ async def main(link: ParentLink) -> None:
                 way.cancel()
 
 
-def _quorum(state_dir: StateDir, *, force: bool) -> QuorumFile:
-    found = QuorumFile.load(state_dir.quorum)
-    if found is None:
-        raise CannotBootError(f"{state_dir.quorum} is missing: this manager is of no quorum")
-    quorum = found.at_start(force=force)
-    if quorum != found:
-        quorum.save(state_dir.quorum)
-    if quorum.start == FORCED:
-        others = set(found.members) - {found.node_id}
-        log.warning("goes on without the other managers", extra=fields(others=sorted(others)))
-    elif force:
-        log.info("--force-new-cluster was done at an earlier start: not again")
-    return quorum
-
-
 async def _follow(tunnels: Tunnels, state_dir: StateDir, clock: Clock) -> None:
     """Take the members and their addresses as the file has them, soon after it changed.
 
@@ -105,12 +89,14 @@ async def _follow(tunnels: Tunnels, state_dir: StateDir, clock: Clock) -> None:
         quorum = QuorumFile.load(state_dir.quorum)
 
 
-async def _report(link: ParentLink, member: Member, socket: Path, clock: Clock) -> None:
+async def _report(
+    link: ParentLink, member: Member, socket: Path, told: Mapping[str, str], clock: Clock
+) -> None:
     client = EtcdClient(socket)
     try:
         while True:
             facts = await describe(member, client)
-            link.report(Status(facts))
+            link.report(Status({**facts, **told}))
             await clock.sleep(_STATUS_SECONDS)
     finally:
         await client.close()

@@ -22,6 +22,7 @@ from swarmd.store.etcd import EtcdClient
 
 log = get_logger(__name__)
 CLIENT: Final = "client:0"
+DATA: Final = Path("data")
 _STOP_SECONDS: Final = 4.0
 _KEPT_LINES: Final = 20
 _SOUND_SECONDS: Final = 5.0
@@ -94,7 +95,7 @@ class Member:
 
     def _has_data(self) -> bool:
         """Its log is there; the directories are made before it knows whom it belongs to."""
-        return any((self._directory / "data" / "member" / "wal").glob("*.wal"))
+        return any((self._directory / DATA / "member" / "wal").glob("*.wal"))
 
     @property
     def pid(self) -> int:
@@ -132,14 +133,19 @@ class Member:
         last = next((line for line in reversed(self._lines) if line), "it said nothing")
         said = _said(last)[0]
         if any(word in line for line in self._lines for word in _DAMAGE):
-            return CannotBootError(
-                f"etcd cannot use {self._directory / 'data'} ({said}); nothing in it was changed. "
-                "If other managers are there: have this one leave and join again "
-                "(`swarmd leave --force`, `swarmd join`); else put back a backup (`swarmd restore`)"
-            )
+            return CannotBootError(cannot_use(self._directory, said))
         if status == 0:  # unasked, it ends so for one reason
             return RemovedError("the other managers removed this one from the quorum")
         return SwarmError(f"etcd ended with status {status}: {said}")
+
+
+def cannot_use(directory: Path, said: str) -> str:
+    """The sentence for data that are damaged, with the way out."""
+    return (
+        f"etcd cannot use {directory / DATA} ({said}); nothing in it was changed. "
+        "If other managers are there: have this one leave and join again "
+        "(`swarmd leave --force`, `swarmd join`); else put back a backup (`swarmd restore`)"
+    )
 
 
 async def describe(member: Member, client: EtcdClient) -> dict[str, str]:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fswarmd/api/protos/raftlog.proto\x12\tswarmd.v1\"4\n\tLogRecord\x12\x0c\n\x04type\x18\x01 \x01(\x03\x12\x0b\n\x03\x63rc\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"*\n\x0bLogSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\":\n\x0cLogHardState\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0c\n\x04vote\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\")\n\x0cSnapshotFile\x12\x0b\n\x03\x63rc\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fswarmd/api/protos/raftlog.proto\x12\tswarmd.v1\"4\n\tLogRecord\x12\x0c\n\x04type\x18\x01 \x01(\x03\x12\x0b\n\x03\x63rc\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"*\n\x0bLogSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\":\n\x0cLogHardState\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0c\n\x04vote\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\"+\n\x08LogOwner\x12\x0e\n\x06member\x18\x01 \x01(\x04\x12\x0f\n\x07\x63luster\x18\x02 \x01(\x04\")\n\x0cSnapshotFile\x12\x0b\n\x03\x63rc\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGSNAPSHOT']._serialized_end=142
   _globals['_LOGHARDSTATE']._serialized_start=144
   _globals['_LOGHARDSTATE']._serialized_end=202
-  _globals['_SNAPSHOTFILE']._serialized_start=204
-  _globals['_SNAPSHOTFILE']._serialized_end=245
+  _globals['_LOGOWNER']._serialized_start=204
+  _globals['_LOGOWNER']._serialized_end=247
+  _globals['_SNAPSHOTFILE']._serialized_start=249
+  _globals['_SNAPSHOTFILE']._serialized_end=290
 # @@protoc_insertion_point(module_scope)

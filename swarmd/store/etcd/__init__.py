@@ -13,6 +13,7 @@ client.py: the calls, and what their errors mean here. lease.py: campaign, notic
 keeper.py: keep alive.
 keys.py: the layout above. backend.py: load, commit, follow.
 transfer.py: a whole store, from elsewhere. program.py: which etcd there is.
+wal.py: etcd's log on the disk, while it does not run; crc32c.py: the checksum in it.
 """
 
 from swarmd.store.etcd.backend import EtcdBackend

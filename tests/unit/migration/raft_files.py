@@ -8,17 +8,19 @@ from nacl.secret import SecretBox
 from swarmd import api
 from swarmd.api.protos import raftpb_pb2 as raftpb
 from swarmd.api.protos.raftlog_pb2 import LogHardState, LogRecord, LogSnapshot, SnapshotFile
-from swarmd.migration import crc32c
+from swarmd.store.etcd import crc32c, wal
 
 KEY = b"k" * 32
+OWNER = api.RaftMember(raft_id=1, node_id="n1", addr="h:1").SerializeToString()
 METADATA, ENTRY, STATE, CHECKSUM, SNAPSHOT = range(1, 6)
 
 
 class LogWriter:
     """A log, segment by segment; `ends` has the offset behind each record of the last."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, owner: bytes = OWNER) -> None:
         self.directory = directory
+        self.owner = owner
         self.crc = 0
         self.path = directory
         self.ends: list[int] = []
@@ -30,9 +32,7 @@ class LogWriter:
         self.path.touch()
         self.ends = []
         self._frame(LogRecord(type=CHECKSUM, crc=self.crc))
-        self.record(
-            METADATA, api.RaftMember(raft_id=1, node_id="n1", addr="h:1").SerializeToString()
-        )
+        self.record(METADATA, self.owner)
 
     def record(self, kind: int, data: bytes) -> None:
         self.crc = crc32c.update(self.crc, data)
@@ -54,11 +54,8 @@ class LogWriter:
             file.truncate(size)
 
     def _frame(self, record: LogRecord) -> None:
-        data = record.SerializeToString()
-        padding = -len(data) % 8
-        length = len(data) | ((0x80 | padding) << 56 if padding else 0)
         with self.path.open("ab") as file:
-            file.write(length.to_bytes(8, "little") + data + bytes(padding))
+            file.write(wal.frame(record))
             self.ends.append(file.tell())
 
 

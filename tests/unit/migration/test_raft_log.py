@@ -6,8 +6,8 @@ import random
 import pytest
 
 from swarmd.errors import CorruptStateError
-from swarmd.migration import crc32c
 from swarmd.migration.raft_log import Position, RaftLog, read_log
+from swarmd.store.etcd import crc32c
 from tests.unit.migration.raft_files import LogWriter
 
 START = Position(0, 0)
