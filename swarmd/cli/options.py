@@ -25,6 +25,7 @@ from swarmd.config import (
 from swarmd.errors import InvalidArgumentError
 from swarmd.logs import LEVELS
 from swarmd.security import unlock_key
+from swarmd.state_dir import StateDir
 
 DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
 _MANY: Final = frozenset({"engine_addr", "csi_plugin", "external_ca", "label"})
@@ -297,11 +298,16 @@ def _join_token(values: Mapping[str, Any]) -> str:
                 token = file.read().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise click.UsageError(f"--join-token-file: {error}") from error
-    if bool(address) != bool(token):
+    if bool(address) != bool(token) and not (address and _is_member(values["state_dir"])):
         raise click.UsageError("--join-addr and a join token go together: give both.")
     if address:
         Address().convert(address, None, None)
     return str(token)
+
+
+def _is_member(state_dir: Path) -> bool:
+    """Of a cluster, whose managers may have other addresses now: its certificate is enough."""
+    return StateDir(state_dir).node_certificate.exists()
 
 
 def with_live_changes(config: NodeConfig, ctx: click.Context) -> NodeConfig:
