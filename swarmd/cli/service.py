@@ -102,6 +102,10 @@ def wait_ready(supervisord: sv.Supervisord, state_dir: StateDir, timeout: float)
             spent = time.monotonic() - begin
             click.echo(f"swarmd is ready: node {report.facts.get('node_id')} ({spent:.1f} s)")
             return
+        if report.alive and report.facts.get("phase") == "locked":
+            progress.end()
+            click.echo("swarmd runs, and is locked: unlock it with `swarmd unlock`")
+            return
         progress.show(str(report.facts.get("reason") or "") if report.alive else "")
         _refuse_ended(supervisord, state_dir, progress)
         time.sleep(_POLL_SECONDS)

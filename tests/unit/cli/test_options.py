@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from swarmd.cli.options import environment, node_config, node_options, with_live_changes
 from swarmd.config import NodeConfig
+from swarmd.state_dir import StateDir
 
 seen: list[tuple[NodeConfig, click.Context]] = []
 
@@ -90,6 +91,15 @@ def test_a_plugin_is_a_name_and_the_path_of_its_socket():
     config = told("--csi-plugin", "ebs=/run/ebs.sock", "--csi-plugin", "nfs.x=unix:///run/n.sock")
     assert ("ebs=/run/ebs.sock", "nfs.x=/run/n.sock") == config.csi_plugin
     assert config == NodeConfig.from_json(config.to_json())
+
+
+def test_a_node_of_a_cluster_needs_no_token_to_be_told_where_its_managers_are(tmp_path: Path):
+    options = ("--state-dir", str(tmp_path), "--join-addr", "10.0.0.1:4242")
+    assert "go together" in refused(*options)
+    certificate = StateDir(tmp_path).node_certificate
+    certificate.parent.mkdir()
+    certificate.touch()
+    assert ("10.0.0.1:4242", "") == (told(*options).join_addr, told(*options).join_token)
 
 
 @pytest.mark.parametrize(
