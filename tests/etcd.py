@@ -33,7 +33,12 @@ class Member:
             if one != name:
                 (self.directory / f"{one}:0").symlink_to(root / one / f"{one}:0")
 
-    def start(self) -> None:
+    @property
+    def log(self) -> Path:
+        """The directory of its write-ahead log."""
+        return self.directory / "data/member/wal"
+
+    def start(self, *options: str) -> None:
         url = f"unix://{self.name}:0"
         for left in (self.socket, self.directory / f"{self.name}:0"):
             left.unlink(missing_ok=True)  # etcd binds it anew, and a killed one leaves it
@@ -48,6 +53,7 @@ class Member:
                     *("--heartbeat-interval", "100", "--election-timeout", "1000"),
                     *("--max-txn-ops", "1024", "--max-request-bytes", str(8 << 20)),
                     *("--logger", "zap", "--log-level", "error"),
+                    *options,
                 ],
                 cwd=self.directory,
                 stdout=output,
