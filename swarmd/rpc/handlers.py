@@ -67,7 +67,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
     `servicers` derive generated `…Servicer` classes, one or several each. `find_peer` gives the
     far end of a connection by grpcio's name for it; raises PermissionDeniedError for a stranger.
     `leader` is where calls go that this manager, which follows, cannot answer.
-    `closed` says why the other methods are not served now, where that is for a while only.
+    `closed` makes the error of all other methods, where they are not served for a while only.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         open_calls: OpenCalls,
         find_peer: FindPeer,
         *,
-        closed: SwarmError | None = None,
+        closed: Callable[[], SwarmError] | None = None,
         leader: Leader | None = None,
     ) -> None:
         self._closed = closed
@@ -210,10 +210,10 @@ def _written(method: MethodDescriptor, servicer: object | None) -> Behaviour | N
     return behaviour
 
 
-def _not_there(name: str, closed: SwarmError | None) -> Behaviour:
+def _not_there(name: str, closed: Callable[[], SwarmError] | None) -> Behaviour:
     async def refuse(request: Any, context: Any) -> Any:  # noqa: ARG001
         if closed:
-            raise type(closed)(str(closed))
+            raise closed()
         raise UnimplementedError(f"{name.lstrip('/')} is not implemented by this manager yet")
 
     return refuse

@@ -9,7 +9,7 @@ await server.run()  # until cancelled
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -120,12 +120,12 @@ def make_server(
     directory: Path,
     clock: Clock,
     random: Random,
-    closed: SwarmError | None = None,
+    closed: Callable[[], SwarmError] | None = None,
     leader: Leader | None = None,
 ) -> Server:
     """A server of these servicers; its private socket lies in `directory`, open to us alone.
 
-    `closed` says why nothing else is served now, where that is for a while only.
+    `closed` makes the error of all other calls, where they are not served for a while only.
     Call within a running event loop.
     """
     directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)

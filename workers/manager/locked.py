@@ -83,7 +83,7 @@ async def _serve_until_unlocked(link: ParentLink, path: Path, clock: Clock, rand
         directory=StateDir(link.config.state_dir).root / "run",
         clock=clock,
         random=random,
-        closed=FailedPreconditionError(_CLOSED),
+        closed=lambda: FailedPreconditionError(_CLOSED),
     )
     server.listen_control(link.config.listen_control_api)
     serving = asyncio.create_task(server.run())

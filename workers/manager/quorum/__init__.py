@@ -11,6 +11,7 @@ members    the leader's part: learners become voters, who is no manager any more
 roles      promotion and demotion, as the nodes' specs ask for
 addresses  where each manager is found, kept in quorum.json on every one of them
 leader     the way to the leader, for the calls that only it can answer
+absent     who is away, for the calls that find no leader
 leaving    a manager that is one no more, or has to join anew
 forced     --force-new-cluster: this manager goes on, and the others are workers
 upkeep     room in etcd: its file written anew, a used-up quota mended

@@ -134,7 +134,10 @@ class MeetOthers:
         while True:
             others = {addr for name, addr in self._book.members.items() if name != own_id and addr}
             wanted = sorted((others | set(self._further)) - heard)
-            answers = await asyncio.gather(*(self._meet(address) for address in wanted))
+            certificates = self._certificates()
+            answers = await asyncio.gather(
+                *(meet(address, self._own_address, certificates) for address in wanted)
+            )
             heard |= {at for at, told in zip(wanted, answers, strict=True) if told is not None}
             # Hearsay is for who does not answer where it was: the others said it themselves.
             known = {name for name, addr in self._book.members.items() if addr in heard}
@@ -143,16 +146,18 @@ class MeetOthers:
             await self._book.learn({**fresh, own_id: self._own_address})
             await self._clock.sleep(self._random.uniform(0.5, 1.0))
 
-    async def _meet(self, address: str) -> Mapping[str, str] | None:
-        """What the manager there knows; None where nobody answers."""
-        channel = dial_manager(address, self._certificates())
-        try:
-            answer = await QuorumStub(channel).Meet(
-                MeetRequest(addr=self._own_address), timeout=_MEET_SECONDS
-            )
-        except (aio.AioRpcError, grpc.RpcError) as error:
-            log.debug("a manager does not answer", extra=fields(at=address, error=error))
-            return None
-        finally:
-            await channel.close(None)
-        return dict(answer.members)
+
+async def meet(
+    address: str, own_address: str, certificates: NodeCertificates
+) -> Mapping[str, str] | None:
+    """What the manager there knows of all, once told where we are; None where nobody answers."""
+    channel = dial_manager(address, certificates)
+    try:
+        request = MeetRequest(addr=own_address)
+        answer = await QuorumStub(channel).Meet(request, timeout=_MEET_SECONDS)
+    except (aio.AioRpcError, grpc.RpcError) as error:
+        log.debug("a manager does not answer", extra=fields(at=address, error=error))
+        return None
+    finally:
+        await channel.close(None)
+    return dict(answer.members)

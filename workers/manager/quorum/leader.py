@@ -12,6 +12,8 @@ from swarmd.rpc.channel import OPTIONS, dial_manager
 from swarmd.security.certificates import NodeCertificates
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdLease
+from workers.manager.quorum.absent import Absent
+from workers.manager.quorum.addresses import AddressBook
 
 _WAIT_SECONDS: Final = 8.0  # longer than a new leader is chosen
 _ARRIVAL_SECONDS: Final = 2.0  # of one that has the lease, and reads what was written before
@@ -26,11 +28,17 @@ class LeaderElsewhere:
     """Of a manager in a quorum; one channel, to whoever leads now."""
 
     def __init__(
-        self, lease: EtcdLease, store: Store, certificates: NodeCertificates, clock: Clock
+        self,
+        lease: EtcdLease,
+        store: Store,
+        book: AddressBook,
+        certificates: NodeCertificates,
+        clock: Clock,
     ) -> None:
         self.certificates = certificates
         self._own_id = certificates.identity.node_id
         self._lease = lease
+        self._absent = Absent(book, lambda: self.certificates, clock)
         self._store = store
         self._clock = clock
         self._dialled: tuple[str, str, NodeCertificates] | None = None
@@ -67,7 +75,7 @@ class LeaderElsewhere:
             await self.pause()
         if passed_on:
             raise NotLeaderError
-        raise UnavailableError("no manager leads now (is there a quorum?): try again")
+        raise await self._nobody()
 
     async def channel(self) -> aio.Channel:
         """To the leader, were it this manager itself; raises UnavailableError."""
@@ -76,7 +84,7 @@ class LeaderElsewhere:
             if channel := await self._connected():
                 return channel
             await self.pause()
-        raise UnavailableError("no manager leads now (is there a quorum?): try again")
+        raise await self._nobody()
 
     async def pause(self) -> None:
         """Before the next look."""
@@ -86,6 +94,16 @@ class LeaderElsewhere:
         channel, self._channel, self._dialled = self._channel, None, None
         if channel is not None:
             await channel.close(None)
+
+    async def _nobody(self) -> UnavailableError:
+        await self._absent.look()
+        nodes = self._store.view().nodes
+
+        def called(node_id: str) -> str:
+            node = nodes.get(node_id)
+            return node.description.hostname if node and node.description.hostname else node_id
+
+        return UnavailableError(self._absent.sentence(called))
 
     async def _connected(self) -> aio.Channel | None:
         """None where it leads nowhere now, or takes too long."""

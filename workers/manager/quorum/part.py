@@ -148,7 +148,7 @@ class OneOfSeveral(Part):
         random: Random,
     ) -> None:
         self.door = state_dir.etcd / DOOR
-        self._elsewhere = self.leader = LeaderElsewhere(lease, store, certificates, clock)
+        self._elsewhere = self.leader = LeaderElsewhere(lease, store, book, certificates, clock)
         self._store = store
         self._state_dir = state_dir
         self._clock = clock

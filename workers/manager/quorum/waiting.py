@@ -20,15 +20,12 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store.etcd import EtcdClient
 from workers.manager.addresses import reachable_address
+from workers.manager.quorum.absent import Absent
 from workers.manager.quorum.addresses import AddressBook, MeetOthers
 from workers.manager.quorum.joining import check_standing
 from workers.manager.quorum.server import QuorumServicer
 
 log = get_logger(__name__)
-_NO_QUORUM: Final = (
-    "this manager waits for a quorum: more than half of the managers have to run and reach each "
-    "other; if the others are lost for good: `swarmd run --force-new-cluster`"
-)
 _PAUSE_SECONDS: Final = 0.2  # on top of the call itself, which waits for seconds
 _STANDING_SECONDS: Final = (1.0, 2.0)
 
@@ -43,6 +40,7 @@ class Waiting:
         self._random = random
         self._state_dir = StateDir(config.state_dir)
         self._further = (config.join_addr,) if config.join_addr else ()
+        self._absent = Absent(book, self._certificates, clock)
         self._group = asyncio.TaskGroup()
         self.address = ""
         """Where others find this manager."""
@@ -56,7 +54,7 @@ class Waiting:
             directory=self._state_dir.root / "run",
             clock=self._clock,
             random=self._random,
-            closed=UnavailableError(_NO_QUORUM),
+            closed=lambda: UnavailableError(self._absent.sentence()),
         )
         server.door = self._state_dir.etcd / DOOR
         server.listen_control(self._config.listen_control_api)
@@ -64,6 +62,7 @@ class Waiting:
         self.address = reachable_address(self._config, port)
         await self._group.__aenter__()
         self._serving = self._group.create_task(server.run())
+        self._looking = self._group.create_task(self._absent.run())
         return self
 
     async def __aexit__(
@@ -73,6 +72,7 @@ class Waiting:
         traceback: TracebackType | None,
     ) -> None:
         self._serving.cancel()
+        self._looking.cancel()
         if isinstance(error, SwarmError):  # to be caught as itself, not as one of a group
             await self._group.__aexit__(None, None, None)
         else:
@@ -110,8 +110,11 @@ class Waiting:
             await self._clock.sleep(self._random.uniform(*_STANDING_SECONDS))
             await check_standing(self._others(), self.address, self._state_dir)
 
+    def _certificates(self) -> NodeCertificates:
+        return NodeCertificates.load(self._state_dir)
+
     def _others(self) -> list[str]:
-        own = NodeCertificates.load(self._state_dir).identity.node_id
+        own = self._certificates().identity.node_id
         known = [addr for name, addr in self._book.members.items() if name != own and addr]
         return list(dict.fromkeys([*known, *self._further]))
 
@@ -119,7 +122,7 @@ class Waiting:
         return MeetOthers(
             self._book,
             self.address,
-            lambda: NodeCertificates.load(self._state_dir),
+            self._certificates,
             further=self._further,
             clock=self._clock,
             random=self._random,
