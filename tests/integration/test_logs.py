@@ -29,6 +29,7 @@ def node() -> Iterator[RealNode]:
 
 def create(node: RealNode, name: str, script: str, *options: str, replicas: int = 1) -> None:
     words = ["--name", name, "--image", "host", "--replicas", str(replicas), *options]
+    words += ["--update-monitor", "500ms"]  # how long the command watches it
     done = node.ctl(
         "service", "create", *words, "--command", "/bin/sh", "--args=-c", f"--args={script}"
     )

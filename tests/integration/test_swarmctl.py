@@ -9,7 +9,8 @@ import pytest
 from tests.cluster import RealNode
 
 pytestmark = pytest.mark.timeout(180)
-SLEEP = ("--image", "host", "--command", "sleep", "--args", "1000")
+SOON = ("--update-monitor", "1s")  # how long it is watched; five seconds is what users have
+SLEEP = ("--image", "host", "--command", "sleep", "--args", "1000", *SOON)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_a_paused_update_exits_with_its_message(node: RealNode) -> None:
 
 def test_services_are_scaled_rolled_back_and_their_history_is_shown(node: RealNode) -> None:
     for name in ("front", "back"):
-        said(node.ctl("service", "create", "-d", "--name", name, "host", "sleep", "1000"))
+        said(node.ctl("service", "create", "-d", *SOON, "--name", name, "host", "sleep", "1000"))
     scaled = said(node.ctl("service", "scale", "front=2", "back=2"))
     assert ["front scaled to 2", "back scaled to 2"] == scaled
     said(node.ctl("service", "rollback", "front"))
