@@ -6,7 +6,10 @@ The manager worker writes it, the etcd worker reads it, and reads it again when 
 reached: an address that changed is used from then on. Without the file there is no etcd.
 """
 
+import contextlib
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -72,3 +75,32 @@ class QuorumFile:
             raise ValueError(record)
         forced = record.get("forced", False) is True
         return cls(node_id=node_id, members=members, start=start, forced=forced)
+
+
+def is_shared(path: Path) -> bool:
+    """Whether the store is in etcd, by this file; not where its move there was cut short.
+
+    A file that cannot be read says yes: who needs what is in it refuses it.
+    """
+    try:
+        found = QuorumFile.load(path)
+    except (CorruptStateError, OSError):
+        return True
+    return found is not None and found.start != MOVING
+
+
+def discard(directory: Path) -> None:
+    """Be of no quorum, from one moment to the next, and remove what was there; raises OSError.
+
+    An etcd that still runs there goes on in what is being removed, and nobody meets it any more.
+    """
+    gone = tempfile.mkdtemp(prefix=f"{directory.name}.gone.", dir=directory.parent)
+    with contextlib.suppress(FileNotFoundError):
+        directory.rename(gone)
+    for left in discarded(directory):
+        shutil.rmtree(left, ignore_errors=True)  # what that etcd still writes goes the next time
+
+
+def discarded(directory: Path) -> list[Path]:
+    """What is left of earlier ones."""
+    return list(directory.parent.glob(f"{directory.name}.gone.*"))

@@ -107,6 +107,7 @@ class StateDir:
         """What a node keeps of its cluster and its tasks; its logs and options are none of that."""
         places = (self.root_ca, self.store, self.quorum, self.tasks_db, self.tasks / "any")
         directories = [one.parent for one in places]
+        directories += self.root.glob(f"{self.etcd.name}.gone.*")
         with_content = [one for one in directories if one.is_dir() and any(one.iterdir())]
         return [*with_content, *(one for one in (self.remotes, self.join_settings) if one.exists())]
 

@@ -3,7 +3,12 @@
 Each question takes None too, for a node that is gone: it runs nothing.
 """
 
+from typing import Final
+
 from swarmd import api
+
+QUORUM_PLUGIN: Final = "Quorum"
+"""The type of the plugin by which a node says that it can be one of several managers."""
 
 
 def is_ready(node: api.Node | None) -> bool:
@@ -37,6 +42,29 @@ def is_accepted(node: api.Node | None) -> bool:
 def is_manager(node: api.Node | None) -> bool:
     """Its role, as its certificate has it; `spec.desired_role` is what it is to become."""
     return node is not None and node.role == api.NodeRole.MANAGER
+
+
+def is_described(node: api.Node) -> bool:
+    """Its agent said what it has."""
+    return node.HasField("description") and node.description.HasField("engine")
+
+
+def forms_quorum(node: api.Node) -> bool:
+    """Its host has what a manager beside others needs, by its agent's last word."""
+    return any(one.type == QUORUM_PLUGIN for one in node.description.engine.plugins)
+
+
+def is_of_another_kind(node: api.Node) -> bool:
+    """Its agent is not swarmd's: stock ones do not say which engines they have."""
+    return not any(one.type == "Engine" for one in node.description.engine.plugins)
+
+
+def set_role(node: api.Node, role: api.NodeRole.ValueType) -> None:
+    """From now on it is that; its next certificate, for which it is to ask, says so."""
+    node.role = role
+    node.certificate.status.state = api.IssuanceStatus.State.ROTATE
+    if role == api.NodeRole.WORKER:
+        node.ClearField("manager_status")
 
 
 def can_keep_tasks(node: api.Node | None) -> bool:

@@ -42,6 +42,7 @@ from swarmd.node.errors import (
 from swarmd.node.lock import hold_lock
 from swarmd.node.phases import NodeEvent, NodePhase, after
 from swarmd.node.report import describe, keep_report
+from swarmd.quorum_file import is_shared
 from swarmd.state_dir import StateDir
 from swarmd.supervision.child import Spawn, spawner
 from swarmd.supervision.command import Command, worker_command
@@ -155,7 +156,7 @@ class Node:
         async with hold_lock(self._state_dir.lock, self._means.clock, self.stopped) as lock:
             if lock is None:
                 return
-            quorum = self._state_dir.quorum.exists()
+            quorum = is_shared(self._state_dir.quorum)
             self._facts = replace(self._facts, role=self._certified_role(), quorum=quorum)
             async with keep_report(
                 self._state_dir.node_report, self._describe, self._means.random

@@ -32,7 +32,8 @@ FORMER_HEADER: Final = "swarmd-former-certificate-bin"
 """The metadata of IssueNodeCertificate in which the former certificate goes, as PEM."""
 
 QUORUM_HEADER: Final = "swarmd-quorum"
-"""The metadata of IssueNodeCertificate by which a node says that it can be a manager here."""
+"""The metadata of IssueNodeCertificate in which a node says if it can be a manager, or why not."""
+FORMS_QUORUM: Final = "yes"
 
 
 def request_again(node_id: str, pem: bytes) -> bytes:

@@ -132,7 +132,12 @@ class Store:
     @property
     def is_writable(self) -> bool:
         """Whether this manager writes now: it leads, or has no others."""
-        return self._writable
+        return self._writable and not self._retired
+
+    @property
+    def retired(self) -> bool:
+        """What is kept here is, or may be, kept elsewhere now."""
+        return self._retired
 
     @property
     def lease(self) -> Lease:
@@ -223,20 +228,31 @@ class Store:
         self._reached.set()
 
     def retire(self) -> None:
-        """Take no more changes, as what is kept here is kept elsewhere now."""
-        self._writable = False
+        """Take no more changes, for good: what is kept here is kept elsewhere now.
+
+        To be called in a `frozen` block, before the first moment at which that is so.
+        """
+        self._retired = True
         while self._queue:
             self._queue.popleft().fail(NotLeaderError())
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[Loaded]:
         """Everything as it is; writes wait until the end of the block."""
-        async with self._writing:
+        async with self.still():
             yield everything(self._tables, self._version)
 
     def view(self) -> ReadTx:
         """What is committed: consistent until the caller's next await."""
         return self._view
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Nothing is written until the end of the block; raises NotLeaderError once retired."""
+        async with self._writing:
+            if self._retired:
+                raise NotLeaderError
+            yield
 
     async def update(self, change: Callable[[WriteTx], T]) -> T:
         """Run it as one transaction; return what it returns once that is durable and visible.
@@ -279,7 +295,7 @@ class Store:
         if self._writer is None or self._writer.done():
             message = "the store is closed"
             raise UnavailableError(message)
-        if not self._writable:
+        if not self.is_writable:
             raise NotLeaderError
         call = _Call(changes, asyncio.get_running_loop().create_future())
         self._queue.append(call)

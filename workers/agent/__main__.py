@@ -16,6 +16,7 @@ from swarmd.api import tasks as task_names
 from swarmd.clock import Clock, SystemClock
 from swarmd.config import NodeConfig
 from swarmd.csi.driver import Drivers
+from swarmd.etcd_program import why_no_manager
 from swarmd.ipc.messages import (
     MANAGER,
     WORKER,
@@ -117,6 +118,7 @@ async def run_agent(link: ParentLink, engines: Engines, clock: Clock, chance: Ra
         current=lambda: agent.channel,
         rejoin=partial(enroll, config, state_dir, clock, chance) if config.join_token else None,
         renewed=renewed,
+        why_no_manager=partial(why_no_manager, config.store),
         clock=clock,
         random=chance,
     )

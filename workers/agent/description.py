@@ -1,5 +1,6 @@
 """What this node is: platform, resources and engines, as its managers see it."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -9,8 +10,10 @@ import psutil
 import swarmd
 from swarmd import api
 from swarmd.api import resources
+from swarmd.api.nodes import QUORUM_PLUGIN
 from swarmd.config import NodeConfig
 from swarmd.errors import CannotBootError, InvalidArgumentError
+from swarmd.etcd_program import shared_etcd
 
 _NANO: Final = 1_000_000_000
 
@@ -23,6 +26,7 @@ class Describer:
     ) -> None:
         """Raises CannotBootError where --generic-node-resources cannot be read."""
         self._hostname = config.hostname
+        self._store = config.store
         self._labels = dict(label.partition("=")[::2] for label in config.label)
         self._generic = _generic(config.generic_node_resources)
         self._add_engines = add_engines
@@ -32,6 +36,8 @@ class Describer:
         description = of_host(self._hostname)
         description.resources.generic.extend(self._generic)
         await self._add_engines(description)
+        if version := await asyncio.to_thread(_etcd_version, self._store):
+            description.engine.plugins.add(type=QUORUM_PLUGIN, name=f"etcd-{version}")
         description.engine.labels.update(self._labels)
         return description
 
@@ -48,6 +54,14 @@ def of_host(hostname: str) -> api.NodeDescription:
         ),
         engine=api.EngineDescription(engine_version=swarmd.__version__),
     )
+
+
+def _etcd_version(store: str) -> str:
+    """Of the etcd with which this node could be a manager beside others; empty without one."""
+    try:
+        return shared_etcd(store).version
+    except CannotBootError:
+        return ""
 
 
 def _generic(text: str) -> list[api.GenericResource]:

@@ -9,7 +9,7 @@ is signed with a key that the cluster certified: so it is the same node afterwar
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, TypeVar
 
@@ -32,6 +32,7 @@ from swarmd.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from swarmd.etcd_program import why_no_manager
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.channel import DialToJoin, dial_to_join, fetch_root
 from swarmd.rpc.errors import from_rpc_error
@@ -44,7 +45,12 @@ from swarmd.security.certificates import (
 )
 from swarmd.security.identity import MANAGER
 from swarmd.security.join_tokens import JoinToken
-from swarmd.security.reentry import FORMER_HEADER, QUORUM_HEADER, request_again
+from swarmd.security.reentry import (
+    FORMER_HEADER,
+    FORMS_QUORUM,
+    QUORUM_HEADER,
+    request_again,
+)
 from swarmd.security.tls import manager_context
 from swarmd.state_dir import StateDir
 
@@ -75,6 +81,8 @@ class Request:
     availability: str = "active"
     former: bytes = b""
     """The certificate that ran out, of who had one."""
+    why_no_manager: str = ""
+    """Empty where the node can be one."""
 
 
 async def enroll(
@@ -89,7 +97,8 @@ async def enroll(
     log.info("joining", extra=fields(manager=address))
     dial = _dial(Tunnels())
     root = await _persist(lambda: fetch_root(address, token.root_digest, dial), address, clock)
-    request = _request(config, before)
+    why_not = await asyncio.to_thread(why_no_manager, config.store)
+    request = replace(_request(config, before), why_no_manager=why_not)
     try:
         async with dial(address, root) as channel:
             node_id = await _persist(lambda: issue(channel, request), address, clock)
@@ -126,7 +135,8 @@ async def issue(channel: aio.Channel, request: Request) -> str:
     message = api.IssueNodeCertificateRequest(
         csr=request.csr, token=request.token, availability=availability
     )
-    sent: list[tuple[str, str | bytes]] = [(QUORUM_HEADER, "yes")]
+    said = request.why_no_manager.encode("ascii", "backslashreplace").decode() or FORMS_QUORUM
+    sent: list[tuple[str, str | bytes]] = [(QUORUM_HEADER, said)]
     if request.former:
         sent.append((FORMER_HEADER, request.former))
     try:

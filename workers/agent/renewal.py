@@ -57,6 +57,7 @@ class Renewal:
         current: Callable[[], aio.Channel | None],
         rejoin: Callable[[], Awaitable[NodeCertificates]] | None,
         renewed: Callable[[], None],
+        why_no_manager: Callable[[], str] = lambda: "",
         clock: Clock,
         random: Random,
     ) -> None:
@@ -65,6 +66,7 @@ class Renewal:
         self._current = current
         self._rejoin = rejoin
         self._renewed = renewed
+        self._why_no_manager = why_no_manager
         self._clock = clock
         self._random = random
         self._asked = asyncio.Event()
@@ -147,8 +149,8 @@ class Renewal:
                 node_id = await issue(channel, Request(csr, key))
                 chain = await wait_issued(channel, node_id, csr, self._clock, self._random)
                 made = self._put_together(chain, key)
-                if made.identity.role != WORKER and not await takes_managers(channel):
-                    self._complain()
+                if made.identity.role != WORKER and (why := await self._why_not(channel)):
+                    self._complain(why)
                     return
         except UnavailableError:
             self._remotes.observe_known(remote, BAD)  # so that the next try is another's
@@ -182,11 +184,17 @@ class Renewal:
             raise FailedPreconditionError("the manager certified another node than this one")
         return made
 
-    def _complain(self) -> None:
-        """A manager of another kind promoted it: the certificate that says so is of no use."""
+    async def _why_not(self, channel: aio.Channel) -> str:
+        """What keeps this node from being a manager there; empty where nothing does."""
+        if not await takes_managers(channel):
+            return NO_MANAGER
+        return await asyncio.to_thread(self._why_no_manager)
+
+    def _complain(self, why: str) -> None:
+        """It was promoted in vain: the certificate that says so is of no use."""
         if not self._complained:
             self._complained = True
-            log.warning("it was promoted, and stays a worker", extra=fields(reason=NO_MANAGER))
+            log.warning("it was promoted, and stays a worker", extra=fields(reason=why))
 
     async def _get_back_in(self) -> None:
         if self._rejoin is None:

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
+import re
 import signal
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -24,17 +24,13 @@ log = get_logger(__name__)
 CLIENT: Final = "client:0"
 DATA: Final = Path("data")
 _STOP_SECONDS: Final = 4.0
-_KEPT_LINES: Final = 20
+_LONGEST_LINE: Final = 1 << 20  # of its log: it names all keys of a request that was slow
 _SOUND_SECONDS: Final = 5.0
-# What etcd says when it finds its own files damaged; with these, starting it again is no help.
-_DAMAGE: Final = (
-    "crc",
-    "corrupt",
-    "checksum",
-    "walpb",
-    "unexpected EOF",
-    "invalid database",
-    "snap: ",
+_FATAL: Final = frozenset({"fatal", "panic"})
+# With what etcd ends when it finds its own files damaged; then starting it again is no help. Other
+# lines have some of these words too: of a connection that broke, say.
+_DAMAGE: Final = re.compile(
+    r"\b(crc|corrupt\w*|checksum|walpb|unexpected EOF|invalid database|snap|freepages)\b"
 )
 
 
@@ -43,13 +39,21 @@ class RemovedError(SwarmError):
 
 
 class Member:
-    """The etcd process of `directory`, which is its working directory."""
+    """The etcd process of `directory`, which is its working directory; people know it as `place`.
 
-    def __init__(self, directory: Path, command: Sequence[str]) -> None:
+    `command` gives its command line, each time it is started: with the members of then.
+    """
+
+    def __init__(
+        self, name: str, directory: Path, place: Path, command: Callable[[], Sequence[str]]
+    ) -> None:
+        self._name = name
         self._directory = directory
         self._command = command
+        self._place = place
         self._process: asyncio.subprocess.Process | None = None
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._last = ""
+        self._damage = ""
 
     async def keep(self, clock: Clock, random: Random) -> None:
         """Run it; again, as long as it has no data yet: it cannot begin while the others are away.
@@ -78,7 +82,7 @@ class Member:
         for left in (CLIENT, f"{self._name}:0"):
             (self._directory / left).unlink(missing_ok=True)  # etcd binds them anew
         self._process = await asyncio.create_subprocess_exec(
-            *self._command,
+            *self._command(),
             cwd=self._directory,
             # What the host sets for an etcd of its own is not for this one, which would refuse it.
             env={name: text for name, text in os.environ.items() if not name.startswith("ETCD_")},
@@ -86,6 +90,7 @@ class Member:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
+            limit=_LONGEST_LINE,
         try:
             await self._listen(self._process)
             status = await self._process.wait()
@@ -101,20 +106,23 @@ class Member:
     def pid(self) -> int:
         return self._process.pid if self._process is not None else 0
 
-    @property
-    def _name(self) -> str:
-        return next(one for one in self._command if one.startswith("--name=")).removeprefix(
-            "--name="
-        )
-
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         """Pass on what it says, in this node's own log."""
         assert process.stderr is not None
-        async for line in process.stderr:
+        self._last, self._damage = "it said nothing", ""
+        while True:
+            try:
+                line = await process.stderr.readline()
+            except ValueError:  # it is longer than that, and thrown away
+                continue
+            if not line:
+                return
             text = line.decode(errors="replace").rstrip()
-            self._lines.append(text)
             said, level = _said(text)
-            if level in {"warn", "error", "fatal", "panic"} and not _is_noise(said):
+            self._last = said or self._last
+            if level in _FATAL and _DAMAGE.search(text):
+                self._damage = said
+            if level in {"warn", "error", *_FATAL} and not _is_noise(said):
                 log.warning("etcd: %s", said)
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
@@ -130,13 +138,11 @@ class Member:
             await process.wait()
 
     def _ended(self, status: int) -> SwarmError:
-        last = next((line for line in reversed(self._lines) if line), "it said nothing")
-        said = _said(last)[0]
-        if any(word in line for line in self._lines for word in _DAMAGE):
-            return CannotBootError(cannot_use(self._directory, said))
+        if self._damage:
+            return CannotBootError(cannot_use(self._place, self._damage))
         if status == 0:  # unasked, it ends so for one reason
             return RemovedError("the other managers removed this one from the quorum")
-        return SwarmError(f"etcd ended with status {status}: {said}")
+        return SwarmError(f"etcd ended with status {status}: {self._last}")
 
 
 def cannot_use(directory: Path, said: str) -> str:
@@ -179,7 +185,7 @@ def _said(line: str) -> tuple[str, str]:
         message, error = record.get("msg", ""), record.get("error", "")
         return (f"{message}: {error}" if error else str(message)), str(record.get("level", ""))
     except (ValueError, AttributeError):
-        return line, "error" if line.startswith("panic") else ""
+        return line, "panic" if line.startswith(("panic", "fatal error")) else ""
 
 
 def _is_noise(said: str) -> bool:

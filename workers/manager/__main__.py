@@ -4,13 +4,13 @@ import asyncio
 from random import Random, SystemRandom
 
 from swarmd.clock import Clock, SystemClock
+from swarmd.etcd_program import find_etcd
 from swarmd.ipc.messages import MANAGER, NodeChanged, Ready
 from swarmd.ipc.parent_link import ParentLink
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store import SqliteBackend, Store
 from swarmd.store.etcd import EtcdBackend, EtcdClient
-from swarmd.store.etcd.program import find_etcd
 from workers.manager.bootstrap import bootstrap
 from workers.manager.locked import wait_unlocked
 from workers.manager.manager import Manager

@@ -10,6 +10,7 @@ comes after one that crashed. A crash between two steps leaves a file that says 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
@@ -61,8 +62,11 @@ class Autolock:
 
     async def settle(self) -> None:
         """Do now what is to be done; raises SwarmError or OSError."""
-        for cluster in self._store.view().clusters.find(by.name(defaults.CLUSTER_NAME)):
-            await self._apply(manager_key(cluster), cluster.meta.version.index)
+        # A store that moves elsewhere is read under the keys of one moment.
+        still = contextlib.nullcontext() if self._reseal is None else self._store.still()
+        async with still:
+            for cluster in self._store.view().clusters.find(by.name(defaults.CLUSTER_NAME)):
+                await self._apply(manager_key(cluster), cluster.meta.version.index)
 
     async def run(self) -> None:
         """Follow the cluster object until cancelled."""

@@ -10,12 +10,12 @@ from swarmd.clock import Clock
 from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.store import ReadTx, Store, WriteTx, by
+from workers.manager.addresses import takes_connections
 
 log = get_logger(__name__)
 _REACHABLE: Final = api.RaftMemberStatus.Reachability.REACHABLE
 _UNREACHABLE: Final = api.RaftMemberStatus.Reachability.UNREACHABLE
 _LOOK_SECONDS: Final = 1.0
-_REACH_SECONDS: Final = 1.0
 
 
 class ManagerStatus:
@@ -43,7 +43,9 @@ class ManagerStatus:
         await self._write({})
         while True:
             others = [one for one in self._managers(self._store.view()) if one.id != self._node_id]
-            reached = await asyncio.gather(*(self._reach(one) for one in others))
+            reached = await asyncio.gather(
+                *(takes_connections(one.manager_status.addr) for one in others)
+            )
             states = {one.id: up for one, up in zip(others, reached, strict=True)}
             await self._write(states)
             await self._clock.sleep(_LOOK_SECONDS)
@@ -73,17 +75,6 @@ class ManagerStatus:
         """Itself, and each node that is a manager and was heard of as one."""
         found = tx.nodes.find(by.role(api.NodeRole.MANAGER))
         return [one for one in found if one.id == self._node_id or one.manager_status.addr]
-
-    async def _reach(self, node: api.Node) -> bool:
-        """Whether its port takes a connection: what it says there, its own health tells."""
-        host, _, port = node.manager_status.addr.rpartition(":")
-        try:
-            async with asyncio.timeout(_REACH_SECONDS):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        except (OSError, ValueError):
-            return False
-        writer.close()
-        return True
 
 
 def _next_id(tx: ReadTx) -> int:

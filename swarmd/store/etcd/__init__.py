@@ -12,7 +12,7 @@ happens once. Followers apply the watch: all that one transaction did has one re
 client.py: the calls, and what their errors mean here. lease.py: campaign, notice loss;
 keeper.py: keep alive.
 keys.py: the layout above. backend.py: load, commit, follow.
-transfer.py: a whole store, from elsewhere. program.py: which etcd there is.
+transfer.py: a whole store, from elsewhere.
 wal.py: etcd's log on the disk, while it does not run; crc32c.py: the checksum in it.
 """
 

@@ -1,5 +1,6 @@
 """The CA and NodeCA services: who asks for a certificate, and how the request fares."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
@@ -18,7 +19,13 @@ from swarmd.logs import fields, get_logger
 from swarmd.rpc.authorize import caller
 from swarmd.security import join_tokens
 from swarmd.security.identity import MANAGER
-from swarmd.security.reentry import FORMER_HEADER, QUORUM_HEADER, is_proven, named_in_request
+from swarmd.security.reentry import (
+    FORMER_HEADER,
+    FORMS_QUORUM,
+    QUORUM_HEADER,
+    is_proven,
+    named_in_request,
+)
 from swarmd.store import Store, WriteTx, by
 from workers.manager.ca.requests import request_renewal
 from workers.manager.ca.signer import Signer
@@ -26,6 +33,7 @@ from workers.manager.ca.signer import Signer
 log = get_logger(__name__)
 
 _LONGEST_CSR: Final = 64 * 1024
+_LONGEST_REASON: Final = 300
 _TRIES: Final = 3  # for an id that nobody has
 _State = api.IssuanceStatus.State
 
@@ -124,7 +132,7 @@ class CAServer(CAServicer, NodeCAServicer):
         cluster = self._cluster()
         role = role_of(request.token, cluster.root_ca.join_tokens)
         if role == api.NodeRole.MANAGER:
-            self._check_manager(sent)
+            await self._check_manager(sent)
         known = self._known(request.csr, role, sent.get(FORMER_HEADER, b""))
         if known is not None:
             log.info("a node gets back in", extra=fields(node=known.id))
@@ -134,13 +142,19 @@ class CAServer(CAServicer, NodeCAServicer):
         log.info("a node joins", extra=fields(node=node.id, role=api.NodeRole.Name(role)))
         return node
 
-    def _check_manager(self, sent: Mapping[str, Any]) -> None:
-        if reason := self._refusal():
+    async def _check_manager(self, sent: Mapping[str, Any]) -> None:
+        if reason := await asyncio.to_thread(self._refusal):
             raise FailedPreconditionError(f"a manager cannot join: {reason}. Join as a worker")
-        if QUORUM_HEADER not in sent:
+        said = sent.get(QUORUM_HEADER, "")
+        if not said:
             raise FailedPreconditionError(
                 "a manager of another kind than swarmd's cannot join: they would form no quorum."
                 " Join with the worker token"
+            )
+        if said != FORMS_QUORUM:
+            raise FailedPreconditionError(
+                f"this node cannot be a manager: {str(said)[:_LONGEST_REASON]}. Mend that, or join"
+                " with the worker token"
             )
 
     def _known(self, csr: bytes, role: api.NodeRole.ValueType, former: bytes) -> api.Node | None:

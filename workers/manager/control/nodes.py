@@ -6,8 +6,9 @@ from typing import Final
 from cryptography import x509
 
 from swarmd import api
-from swarmd.api import defaults, times
+from swarmd.api import defaults, nodes, times
 from swarmd.errors import FailedPreconditionError, NotFoundError
+from swarmd.rpc.forward import FORCE
 from swarmd.store import ReadTx, WriteTx, by
 from workers.manager.control import filters
 from workers.manager.control.clusters import forget_expired
@@ -57,9 +58,13 @@ class Nodes(Handlers):
 
         def update(tx: WriteTx) -> api.Node:
             node = tx.nodes.copy(request.node_id)
-            self._check_role(tx, node, request.spec.desired_role)
+            stake = self._check_role(tx, node, request.spec.desired_role)
+            if stake and FORCE not in (context.invocation_metadata() or ()):
+                raise FailedPreconditionError(stake)
             node.meta.version.CopyFrom(request.node_version)
             node.spec.CopyFrom(request.spec)
+            if stake:  # now, while it can be written: it leaves the quorum next
+                nodes.set_role(node, api.NodeRole.WORKER)
             return tx.nodes.update(node)
 
         return api.UpdateNodeResponse(node=await self._store.update(update))
@@ -98,23 +103,32 @@ class Nodes(Handlers):
         if status is not None:
             node.manager_status.CopyFrom(status)
 
-    def _check_role(self, tx: WriteTx, node: api.Node, role: api.NodeRole.ValueType) -> None:
-        """The last manager stays one, a quorum stays one, and no role is promised in vain."""
+    def _check_role(self, tx: WriteTx, node: api.Node, role: api.NodeRole.ValueType) -> str:
+        """The last manager stays one, and no role is promised in vain.
+
+        What is said of a demotion that would leave no quorum: who asked may force it.
+        """
         if role == node.spec.desired_role:
-            return
+            return ""
         if role == api.NodeRole.MANAGER:
-            if reason := self._members.refusal():
+            if reason := self._members.refusal() or _why_no_manager(node):
                 raise FailedPreconditionError(f"node {node.id} cannot become a manager: {reason}")
-            return
-        left = [one for one in tx.nodes.find(by.role(api.NodeRole.MANAGER)) if one.id != node.id]
+            return ""
+        left = [
+            one
+            for one in tx.nodes.find(by.role(api.NodeRole.MANAGER))
+            if one.id != node.id and one.spec.desired_role == api.NodeRole.MANAGER
+        ]
         if not left:
             raise FailedPreconditionError("attempting to demote the last manager of the swarm")
         alive = sum(one.manager_status.reachability == _REACHABLE for one in left)
-        if alive <= len(left) // 2:
-            raise FailedPreconditionError(
-                f"cannot demote node {node.id}: of the {len(left)} managers that would be left "
-                f"only {alive} can be reached, which is no quorum. Bring another one back first"
-            )
+        if alive > len(left) // 2:
+            return ""
+        return (
+            f"cannot demote node {node.id}: of the {len(left)} managers that would be left only"
+            f" {alive} can be reached, which is no quorum. Bring another one back first; or, with"
+            " --force, have no call answered until it is back (tasks go on)"
+        )
 
     def _check_removable(self, node: api.Node, *, force: bool) -> None:
         wants_manager = node.spec.desired_role == api.NodeRole.MANAGER
@@ -125,6 +139,21 @@ class Nodes(Handlers):
             )
         if not force and node.status.state == api.NodeStatus.State.READY:
             raise FailedPreconditionError(f"node {node.id} is not down and can't be removed")
+
+
+def _why_no_manager(node: api.Node) -> str:
+    """Empty for one that can be a manager, and for one that has said nothing of itself yet."""
+    if not nodes.is_described(node) or nodes.forms_quorum(node):
+        return ""
+    if nodes.is_of_another_kind(node):
+        return (
+            "it is of another kind, as Docker Engine's are, and those form no quorum with swarmd's."
+            " Run swarmd on that host, and join it with the manager token"
+        )
+    return (
+        "its host has no etcd of 3.4 or newer on PATH, or it was started with --store sqlite."
+        " Install etcd there (Debian: apt install etcd-server), and try again in half a minute"
+    )
 
 
 def _refuse_certificate(tx: WriteTx, node: api.Node, now: float) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final
 
@@ -22,7 +21,7 @@ from swarmd.errors import (
     UnavailableError,
 )
 from swarmd.logs import fields, get_logger
-from swarmd.quorum_file import EXISTING, QuorumFile
+from swarmd.quorum_file import EXISTING, QuorumFile, discard
 from swarmd.rpc.channel import dial_manager
 from swarmd.rpc.errors import from_rpc_error
 from swarmd.security import data_key
@@ -62,7 +61,11 @@ def other_managers(state_dir: StateDir, own_id: str) -> list[str]:
 
 
 async def join_quorum(
-    addresses: Sequence[str], own_address: str, state_dir: StateDir, clock: Clock, random: Random
+    addresses: Callable[[], Sequence[str]],
+    own_address: str,
+    state_dir: StateDir,
+    clock: Clock,
+    random: Random,
 ) -> QuorumFile:
     """Become a learner of the quorum that one of these managers is in; asks until it is one.
 
@@ -70,7 +73,7 @@ async def join_quorum(
     """
     backoff = Backoff(0.1, 3.0, random)
     while True:
-        for address in addresses:
+        for address in await asyncio.to_thread(addresses):
             request = JoinQuorumRequest(addr=own_address)
             try:
                 answer = await _ask(address, request, state_dir, _CALL_SECONDS)
@@ -85,8 +88,12 @@ async def join_quorum(
         await clock.sleep(backoff.next())
 
 
-async def check_standing(addresses: Sequence[str], own_address: str, state_dir: StateDir) -> None:
-    """Ask these managers whether this one is still a member; returns where none of them can tell.
+async def check_standing(
+    addresses: Sequence[str], own_address: str, state_dir: StateDir
+) -> Mapping[str, str]:
+    """Ask these managers whether this one is still a member: then all members, by node id.
+
+    None of them where nobody can tell.
 
     Raises DemotedError, NoMemberError, or CannotBootError where its node was removed.
     """
@@ -104,7 +111,8 @@ async def check_standing(addresses: Sequence[str], own_address: str, state_dir: 
             raise DemotedError(address)
         if own_id not in answer.members:
             raise NoMemberError(address)
-        return
+        return dict(answer.members)
+    return {}
 
 
 async def _ask(
@@ -144,7 +152,7 @@ def _keep(state_dir: StateDir, answer: JoinQuorumResponse) -> QuorumFile:
     data_key.adopt(state_dir.node_key, answer.data_key)
     own_id = NodeCertificates.load(state_dir).identity.node_id
     quorum = QuorumFile(node_id=own_id, members=dict(answer.members), start=EXISTING)
-    shutil.rmtree(state_dir.etcd, ignore_errors=True)  # of an earlier time in a quorum
+    discard(state_dir.etcd)  # of an earlier time in a quorum
     state_dir.etcd.mkdir(mode=PRIVATE_DIR)
     quorum.save(state_dir.quorum)
     return quorum

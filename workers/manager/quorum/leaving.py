@@ -1,7 +1,6 @@
 """A manager that is one no more, because it was demoted, or that has to join anew."""
 
 import asyncio
-import shutil
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +11,7 @@ from swarmd.api.protos.ca_pb2_grpc import NodeCAStub
 from swarmd.errors import UnavailableError
 from swarmd.ipc.messages import CertificateRenewed, Quorum, UnlockKey, Up
 from swarmd.logs import fields, get_logger
+from swarmd.quorum_file import discard
 from swarmd.rpc.channel import dial_manager
 from swarmd.rpc.errors import from_rpc_error
 from swarmd.security import data_key
@@ -24,10 +24,9 @@ _CALL_SECONDS: Final = 10.0
 
 
 async def forget(state_dir: StateDir, report: Callable[[Up], None]) -> None:
-    """Be of no quorum: the file first, without which nothing else there counts."""
-    await asyncio.to_thread(state_dir.quorum.unlink, missing_ok=True)
+    """Be of no quorum; raises OSError."""
+    await asyncio.to_thread(discard, state_dir.etcd)
     report(Quorum(shared=False))
-    await asyncio.to_thread(shutil.rmtree, state_dir.etcd, ignore_errors=True)
 
 
 async def become_worker(address: str, state_dir: StateDir, report: Callable[[Up], None]) -> None:

@@ -15,6 +15,7 @@ from swarmd.errors import FailedPreconditionError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.store import Store, by
 from swarmd.store.etcd import EtcdClient
+from workers.manager.addresses import takes_connections
 
 log = get_logger(__name__)
 _LOOK_SECONDS: Final = 0.5
@@ -48,17 +49,20 @@ class Membership:
         found = [_member(one) for one in answer.members]
         return {one.node_id: one for one in found}
 
-    async def add(self, node_id: str) -> Mapping[str, Member]:
+    async def add(self, node_id: str, away: Collection[str] = ()) -> Mapping[str, Member]:
         """Make that node a learner that knows nothing yet; every member then.
 
-        Raises UnavailableError while another one learns.
+        etcd has one learner at a time: one that is `away` gives way, and joins again once it is
+        back. Raises UnavailableError while another one learns.
         """
         members = await self.members()
+        for learner in [one for one in members.values() if one.learns and one.node_id != node_id]:
+            if learner.node_id not in away:
+                raise UnavailableError(f"manager {learner.node_id} is still joining: try again")
+            log.warning("a manager that joins is away", extra=fields(node=learner.node_id))
+            await self.remove(learner)
         if node_id in members:  # with the log that etcd counts on gone, it is another member
             await self.remove(members[node_id])
-        learning = next((one.node_id for one in members.values() if one.learns), node_id)
-        if learning != node_id:
-            raise UnavailableError(f"manager {learning} is still joining: try again")
         request = etcd.MemberAddRequest(peerURLs=[peer_url(node_id)], isLearner=True)
         answer = await self._client.call(self._client.cluster.MemberAdd, request)
         log.info("a manager joins the quorum", extra=fields(node=node_id))
@@ -149,8 +153,13 @@ class KeepMembers:
         for member in members.values():
             if member.node_id not in managers and member.node_id != self._own_id:
                 await self._membership.remove(member)
-            elif member.learns:
+            elif member.learns and await self._is_here(member.node_id):
                 await self._membership.promote(member)
+
+    async def _is_here(self, node_id: str) -> bool:
+        """Now: the vote of one that has everything, and is gone, can cost the quorum."""
+        node = self._store.view().nodes.get(node_id)
+        return node is not None and await takes_connections(node.manager_status.addr)
 
 
 def _member(one: etcd.Member) -> Member:

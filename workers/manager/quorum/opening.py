@@ -3,13 +3,15 @@
 import asyncio
 import math
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import NoReturn
 
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
-from swarmd.errors import UnavailableError
+from swarmd.errors import CannotBootError, UnavailableError
+from swarmd.etcd_program import shared_etcd
 from swarmd.ipc.messages import Quorum, Up
 from swarmd.logs import fields, get_logger
 from swarmd.quorum_file import MOVING
@@ -18,6 +20,7 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.security.identity import MANAGER
 from swarmd.state_dir import StateDir
 from swarmd.store.etcd import EtcdBackend, EtcdClient, EtcdLease
+from swarmd.store.sqlite_file import beside
 from workers.manager.quorum.addresses import AddressBook
 from workers.manager.quorum.joining import (
     DemotedError,
@@ -26,7 +29,6 @@ from workers.manager.quorum.joining import (
     other_managers,
 )
 from workers.manager.quorum.leaving import become_worker, forget
-from workers.manager.quorum.moving import undo
 from workers.manager.quorum.waiting import Waiting
 
 log = get_logger(__name__)
@@ -46,12 +48,15 @@ async def open_quorum(
     """
     state_dir = StateDir(config.state_dir)
     if book.file is not None and book.file.start == MOVING:
-        await asyncio.to_thread(undo, state_dir)
-        report(Quorum(shared=False))
+        log.warning("the store's move into etcd was cut short: it stays where it was")
+        await forget(state_dir, report)
         await book.reload()
     others = await asyncio.to_thread(_to_join, state_dir, config) if book.file is None else []
     if book.file is None and not others:
+        report(Quorum(shared=False))  # who was killed as it undid a move may not have said so
         return None
+    if book.file is not None and config.store == "sqlite":
+        raise _not_back(state_dir)
     opening = Opening(config, book, report, clock, random)
     try:
         return await opening.open(others)
@@ -81,9 +86,7 @@ class Opening:
         """Once there is a quorum; raises DemotedError, CannotBootError."""
         async with Waiting(self._config, self._book, self._clock, self._random) as waiting:
             client = await self._in_quorum(waiting, others)
-        store = self._state_dir.store
-        if store.exists():  # from when this manager was alone; it counts for nothing now
-            await asyncio.to_thread(store.rename, store.with_suffix(".moved"))
+        await asyncio.to_thread(_set_aside, self._state_dir.store)
         return client
 
     async def _in_quorum(self, waiting: Waiting, others: list[str]) -> EtcdClient:
@@ -104,8 +107,14 @@ class Opening:
                 return client
 
     async def _join(self, waiting: Waiting, others: list[str]) -> None:
+        await asyncio.to_thread(shared_etcd, self._config.store)  # rather than join without it
         log.info("joining the other managers", extra=fields(at=", ".join(others)))
-        await join_quorum(others, waiting.address, self._state_dir, self._clock, self._random)
+
+        def addresses() -> list[str]:
+            """Its agent hears of more managers meanwhile, and those first ones may be gone."""
+            return list(dict.fromkeys([*others, *_known(self._state_dir, self._config)]))
+
+        await join_quorum(addresses, waiting.address, self._state_dir, self._clock, self._random)
         await self._book.reload()
 
     async def step_down(self, address: str) -> NoReturn:
@@ -140,8 +149,28 @@ def _to_join(state_dir: StateDir, config: NodeConfig) -> list[str]:
     """The managers to ask, where this node was made one and has nothing of it yet."""
     if state_dir.store.exists() or not NodeCertificates.exist(state_dir):
         return []
-    shown = NodeCertificates.load(state_dir).identity
-    if shown.role != MANAGER:
+    if NodeCertificates.load(state_dir).identity.role != MANAGER:
         return []
+    return _known(state_dir, config)
+
+
+def _known(state_dir: StateDir, config: NodeConfig) -> list[str]:
+    own_id = NodeCertificates.load(state_dir).identity.node_id
     told = [config.join_addr] if config.join_addr else []
-    return list(dict.fromkeys(told + other_managers(state_dir, shown.node_id)))
+    return list(dict.fromkeys(told + other_managers(state_dir, own_id)))
+
+
+def _set_aside(store: Path) -> None:
+    """The file from when this manager was alone, where it has one: it counts for nothing now."""
+    for name in ("", "-wal", "-shm"):
+        path = beside(store, name)
+        if path.exists():
+            path.rename(beside(store.with_suffix(".moved"), name))
+
+
+def _not_back(state_dir: StateDir) -> CannotBootError:
+    return CannotBootError(
+        f"--store sqlite: by {state_dir.quorum} this manager's store is in etcd, to be kept with "
+        "others. Start it without that option; to have a store of one manager again: `swarmctl "
+        "backup` here, and `swarmd restore` into a new state directory"
+    )

@@ -15,6 +15,7 @@ from swarmd.api.protos import etcd_pb2 as etcd
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.errors import CannotBootError, FailedPreconditionError, SwarmError, UnavailableError
+from swarmd.etcd_program import find_etcd
 from swarmd.ipc.messages import Up
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.hand_over import DOOR
@@ -23,7 +24,6 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient, EtcdLease
-from swarmd.store.etcd.program import find_etcd
 from workers.manager.quorum.addresses import AddressBook, KeepAddresses
 from workers.manager.quorum.forced import Forced
 from workers.manager.quorum.joining import DismissedError, announce, check_standing
@@ -90,13 +90,14 @@ class Alone(Part):
         self._node_id = node_id
         self._clock = clock
         self._wanted = asyncio.Event()
+        self._failure = ""
         self._backoff = Backoff(1.0, 30.0, random)
         self.components = (RoleManager(store, None, node_id, clock),)
         book = AddressBook(state_dir)
         self.servicer = QuorumServicer(book, Joins(store, book, self._share))
 
     async def run(self) -> None:
-        """Move the store once it is wanted; what fails is tried again when it is wanted again."""
+        """Move the store once it is wanted; what fails is tried again a while later, if wanted."""
         if self._kept == _ETCD:
             self._wanted.set()
         while True:
@@ -105,11 +106,12 @@ class Alone(Part):
             try:
                 await moving.move(self._node_id, self.address)
             except (SwarmError, OSError) as error:
-                log.warning("the store could not move", extra=fields(error=error))
-                self._wanted.clear()
-                if self._kept == _ETCD:
-                    await self._clock.sleep(self._backoff.next())
-                    self._wanted.set()
+                self._failure, delay = str(error), self._backoff.next()
+                why = fields(error=error, retry_in=delay)
+                log.warning("the store could not move: it stays where it was", extra=why)
+                if self._kept != _ETCD:
+                    self._wanted.clear()
+                await self._clock.sleep(delay)
             else:
                 return
 
@@ -119,7 +121,7 @@ class Alone(Part):
         try:
             find_etcd()
         except CannotBootError as error:
-            return str(error)
+            return f"on the manager's host, {error}"
         return ""
 
     def use(self, certificates: NodeCertificates) -> None:
@@ -129,6 +131,9 @@ class Alone(Part):
         if reason := await asyncio.to_thread(self.refusal):
             raise FailedPreconditionError(reason)
         self._wanted.set()
+        if self._failure:
+            message = f"the store could not move to where managers share it yet ({self._failure})"
+            raise UnavailableError(f"{message}: try again")
         raise UnavailableError("the store moves to where managers share it: try again")
 
 
@@ -166,7 +171,6 @@ class OneOfSeveral(Part):
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            upkeep = Upkeep(self._store, self._client, self._clock, self._random)
             addresses = KeepAddresses(self._store, self._book, self._membership, self._clock)
             runs = (addresses.run(), upkeep.run(), self._elsewhere.run(), self._announce())
             tasks = [group.create_task(one) for one in runs]

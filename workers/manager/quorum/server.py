@@ -47,7 +47,7 @@ class Joins:
                 return JoinQuorumResponse(demoted=True)
             membership, data_key = await self._share()
             await self._store.update(lambda tx: _found_at(tx, node_id, addr))
-            members = await membership.add(node_id)
+            members = await membership.add(node_id, self._away())
         return JoinQuorumResponse(members=self._addresses(members, node_id), data_key=data_key)
 
     async def stand(self, node_id: str, addr: str) -> JoinQuorumResponse:
@@ -59,6 +59,12 @@ class Joins:
         if node_id in members:
             await self._store.update(lambda tx: _found_at(tx, node_id, addr))
         return JoinQuorumResponse(members=self._addresses(members, node_id))
+
+    def _away(self) -> set[str]:
+        """Managers that do not answer, as far as it is known yet."""
+        down = api.RaftMemberStatus.Reachability.UNREACHABLE
+        managers = self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))
+        return {one.id for one in managers if one.manager_status.reachability == down}
 
     def _is_worker(self, node_id: str) -> bool:
         """Raises UnavailableError while the node is between the two roles."""

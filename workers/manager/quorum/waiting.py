@@ -108,7 +108,9 @@ class Waiting:
         """Ask the others, again and again, whether this manager is still one of them."""
         while True:
             await self._clock.sleep(self._random.uniform(*_STANDING_SECONDS))
-            await check_standing(self._others(), self.address, self._state_dir)
+            members = await check_standing(self._others(), self.address, self._state_dir)
+            if members:  # an etcd that never ran before does not begin with any other ones
+                await self._book.follow(members)
 
     def _certificates(self) -> NodeCertificates:
         return NodeCertificates.load(self._state_dir)
