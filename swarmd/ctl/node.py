@@ -3,6 +3,7 @@
 from typing import Any
 
 import click
+import grpc
 
 from swarmd import api
 from swarmd.ctl import docker_objects
@@ -18,6 +19,8 @@ from swarmd.ctl.rows import NODE_SHOWN, NODE_TITLES, by_name, node_fields
 from swarmd.ctl.task import show_tasks
 from swarmd.ctl.values import PairStrings, flat, options
 from swarmd.errors import SwarmError
+from swarmd.rpc.forward import FORCE
+from swarmd.rpc.limits import ANY_SIZE
 
 _Availability = api.NodeSpec.Availability
 _NANO = 10**9
@@ -160,21 +163,33 @@ def _plugins(engine: api.EngineDescription) -> dict[str, list[str]]:
 
 
 async def _change(
-    control: Control, names: tuple[str, ...], field: str, value: int, already: str
+    control: Control,
+    names: tuple[str, ...],
+    field: str,
+    value: int,
+    already: str,
+    *,
+    force: bool = False,
 ) -> None:
     for name in names:
         found = await resolve(control, "node", name)
         if getattr(found.spec, field) == value:
             raise SwarmError(f"node {name} is already {already}")
         setattr(found.spec, field, value)
-        await _update(control, found)
+        await _update(control, found, force=force)
 
 
-async def _update(control: Control, changed: api.Node) -> None:
+async def _update(control: Control, changed: api.Node, *, force: bool = False) -> None:
     request = api.UpdateNodeRequest(
         node_id=changed.id, node_version=changed.meta.version, spec=changed.spec
     )
-    await control.api.UpdateNode(request)
+    try:
+        await control.api.UpdateNode(request)
+    except grpc.aio.AioRpcError as error:
+        if not force or error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+            raise
+        click.echo(f"Warning: going on, though {error.details()}", err=True)
+        await control.api.UpdateNode(request, metadata=(ANY_SIZE, FORCE))
 
 
 _nodes = click.argument("names", metavar="NODE|self...", **arguments("node"))
@@ -214,10 +229,11 @@ async def promote(control: Control, names: tuple[str, ...]) -> None:
 
 @node.command(examples="swarmctl node demote manager2")
 @_nodes
+@click.option("-f", "--force", is_flag=True, help="Say what is at stake, and go on")
 @with_control
-async def demote(control: Control, names: tuple[str, ...]) -> None:
-    """Demote managers to workers"""
-    await _change(control, names, "desired_role", api.NodeRole.WORKER, "a worker")
+async def demote(control: Control, names: tuple[str, ...], force: bool) -> None:
+    """Demote managers to workers: refused where those that stay would have no quorum"""
+    await _change(control, names, "desired_role", api.NodeRole.WORKER, "a worker", force=force)
 
 
 @node.command(

@@ -32,6 +32,8 @@ _ANSWERED_HERE: Final = frozenset(
     }
 )
 _OURS: Final = "swarmd-"
+FORCE: Final = (f"{_OURS}force", "true")
+"""Goes with a call that is to be done whatever is at stake, where without it that is refused."""
 _MEET: Final = "swarmd.v1.Quorum.Meet"
 Metadata = Sequence[tuple[str, str]]
 

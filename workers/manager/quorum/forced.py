@@ -3,13 +3,14 @@
 from typing import Final
 
 from swarmd import api
+from swarmd.api import nodes
 from swarmd.logs import fields, get_logger
 from swarmd.quorum_file import FORCED
 from swarmd.store import Store, WriteTx, by
 from workers.manager.quorum.addresses import AddressBook
 
 log = get_logger(__name__)
-_WORKER: Final = api.NodeRole.WORKER
+_MANAGER: Final = api.NodeRole.MANAGER
 
 
 class Forced:
@@ -37,13 +38,17 @@ class Forced:
         await self._book.whole()
 
     def _demote_others(self, tx: WriteTx) -> list[str]:
-        others = [
-            one.id for one in tx.nodes.find(by.role(api.NodeRole.MANAGER)) if one.id != self._own_id
-        ]
+        """Their names; who was itself about to be demoted has nobody to leave the cluster to."""
+        own = tx.nodes.copy(self._own_id)
+        if own.role != _MANAGER or own.spec.desired_role != _MANAGER:
+            own.role = own.spec.desired_role = _MANAGER
+            tx.nodes.update(own)
+        others = [one.id for one in tx.nodes.find(by.role(_MANAGER)) if one.id != self._own_id]
+        named = []
         for node_id in others:
             node = tx.nodes.copy(node_id)
-            node.role = node.spec.desired_role = _WORKER
-            node.certificate.status.state = api.IssuanceStatus.State.ROTATE
-            node.ClearField("manager_status")
+            node.spec.desired_role = api.NodeRole.WORKER
+            nodes.set_role(node, api.NodeRole.WORKER)
             tx.nodes.update(node)
-        return others
+            named.append(node.description.hostname or node_id)
+        return named

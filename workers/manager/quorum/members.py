@@ -150,6 +150,9 @@ class KeepMembers:
         managers = {
             node.id for node in self._store.view().nodes.find(by.role(api.NodeRole.MANAGER))
         }
+        if self._own_id not in managers and len(members) > 1:
+            self._store.lease.give_away()  # demoted by force: its successor takes it out
+            return
         for member in members.values():
             if member.node_id not in managers and member.node_id != self._own_id:
                 await self._membership.remove(member)

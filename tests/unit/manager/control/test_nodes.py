@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from swarmd import api
 from swarmd.errors import Status
+from swarmd.rpc.forward import FORCE
 from swarmd.store import Store, WriteTx
 from tests import builders
 from tests.fakes.clock import START, FakeClock
@@ -281,11 +282,38 @@ async def test_no_demotion_leaves_managers_without_a_quorum(
     second = builders.node("m2", role=api.NodeRole.MANAGER)
     await put(store, second)
     control = ControlServicer(store, clock, Random(0), OnlyMember(manager.id), lambda *_: False)
-    status, said = await refusal(
-        control.UpdateNode(change(second, desired_role=api.NodeRole.WORKER), None)
-    )
+    request = change(second, desired_role=api.NodeRole.WORKER)
+    status, said = await refusal(control.UpdateNode(request, Saying()))
     assert Status.FAILED_PRECONDITION == status
     assert "of the 1 managers that would be left only 0 can be reached" in said
+
+    done = (await control.UpdateNode(request, Saying(FORCE))).node  # though it was told
+    assert (api.NodeRole.WORKER, False) == (done.role, done.HasField("manager_status"))
+    assert api.IssuanceStatus.State.ROTATE == done.certificate.status.state
+
+
+async def test_of_managers_that_are_demoted_at_once_the_last_stays_one(
+    store: Store, clock: FakeClock, manager: api.Node
+) -> None:
+    second = builders.node("m2", role=api.NodeRole.MANAGER)
+    await put(store, second)
+    await store.update(lambda tx: _reach(tx, manager.id))
+    control = ControlServicer(store, clock, Random(0), OnlyMember(manager.id), lambda *_: False)
+    await control.UpdateNode(change(second, desired_role=api.NodeRole.WORKER), None)
+    (last,) = (one for one in store.view().nodes.find() if one.id == manager.id)
+    request = change(last, desired_role=api.NodeRole.WORKER)
+    sentence = "attempting to demote the last manager of the swarm"
+    assert (PRECONDITION, sentence) == await refusal(control.UpdateNode(request, Saying(FORCE)))
+
+
+class Saying:
+    """The context of a call that came with this metadata."""
+
+    def __init__(self, *metadata: tuple[str, str]) -> None:
+        self._metadata = metadata
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
 
 
 def _reach(tx: WriteTx, node_id: str) -> None:
