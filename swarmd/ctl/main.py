@@ -9,23 +9,28 @@ from click.shell_completion import get_completion_class
 from swarmd import __version__
 from swarmd.config import DEFAULT_CONTROL_SOCKET
 from swarmd.ctl.aliases import AliasedGroup
-from swarmd.ctl.backup import backup
-from swarmd.ctl.ca import ca
-from swarmd.ctl.cluster import cluster
 from swarmd.ctl.connection import Settings
-from swarmd.ctl.explain import explain
-from swarmd.ctl.network import network
-from swarmd.ctl.node import node
-from swarmd.ctl.secret import config, secret
-from swarmd.ctl.service import service
-from swarmd.ctl.stack import stack
-from swarmd.ctl.task import task
-from swarmd.ctl.volume import volume
 
 _SHELLS: Final = ("bash", "zsh", "fish")
+_NOUNS: Final = {
+    "backup": "swarmd.ctl.backup",
+    "ca": "swarmd.ctl.ca",
+    "cluster": "swarmd.ctl.cluster",
+    "config": "swarmd.ctl.secret",
+    "explain": "swarmd.ctl.explain",
+    "network": "swarmd.ctl.network",
+    "node": "swarmd.ctl.node",
+    "secret": "swarmd.ctl.secret",
+    "service": "swarmd.ctl.service",
+    "stack": "swarmd.ctl.stack",
+    "task": "swarmd.ctl.task",
+    "volume": "swarmd.ctl.volume",
+}
 
 
-@click.group(cls=AliasedGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=AliasedGroup, late=_NOUNS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "-s",
     "--socket",
@@ -58,20 +63,3 @@ def completion(shell: str) -> None:
     if kind is None:
         raise click.ClickException(f"no completion is known for {shell}")
     click.echo(kind(main, {}, "swarmctl", "_SWARMCTL_COMPLETE").source())
-
-
-for command in (
-    backup,
-    ca,
-    cluster,
-    config,
-    explain,
-    network,
-    node,
-    secret,
-    service,
-    stack,
-    task,
-    volume,
-):
-    main.add_command(command)

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import click
-from docker import auth
-from docker.errors import DockerException
 
 from swarmd import api
 from swarmd.api import images
@@ -134,6 +132,10 @@ def registry_login(image: str) -> str:
 
     Blocks; raises ClickException where it cannot be read.
     """
+    # Here, and not above: it takes as long to import as all the rest, and few commands ask.
+    from docker import auth  # noqa: PLC0415
+    from docker.errors import DockerException  # noqa: PLC0415
+
     try:
         registry, _ = auth.resolve_repository_name(image)
         found = auth.load_config().resolve_authconfig(registry)
