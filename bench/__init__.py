@@ -9,6 +9,11 @@
     store.py       python -m bench.store: transactions a second, on each backend
     backup.py      python -m bench.backup: backup and restore of 100,000 objects
     failover.py    python -m bench.failover: a quorum that loses its leader; its writes
+    failing.py     how that is measured, of any managers
+    writer.py      the client that does not get on meanwhile
+    managers.py    swarmd's managers, real ones, on this host
+    docker_managers.py  Docker Engine's, beside them
+    large.py       a quorum with a large store; measured by failover.py
     simulation.py  python -m bench.simulation: simulated seconds and events a second
     scheduler.py   python -m bench.scheduler: placing up to a million tasks
 

@@ -37,16 +37,17 @@ _random = random.Random(1)
 _PERIOD_SECONDS = 3600.0  # of heartbeats: nobody is taken for lost meanwhile
 
 
-def fill(one: Daemon, count: int) -> None:
-    asyncio.run(_filled(one, count))
+def fill(one: Daemon, count: int, tasks: int) -> None:
+    """Give a daemon that does not run so many objects; those that are no tasks are configs."""
+    asyncio.run(_filled(one, count, tasks))
 
 
-async def _filled(one: Daemon, count: int) -> None:
+async def _filled(one: Daemon, count: int, running: int) -> None:
     keys = data_key.open_data_keys(one.state_dir.node_key)
     backend = SqliteBackend(one.state_dir.store, keys.sealer(one.state_dir.node_key))
     async with Store(backend, SystemClock()) as store:
         await store.update(_slow_heartbeats)
-        tasks = [_running(number) for number in range(count // 10)]
+        tasks = [_running(number) for number in range(running)]
         configs = [_config(number) for number in range(count - len(tasks))]
         owners = sorted({task.service_id for task in tasks})
         services = [_service(number, owner) for number, owner in enumerate(owners)]
@@ -140,7 +141,7 @@ def measure(count: int) -> Iterator[Figure]:
     with daemon() as one, tempfile.TemporaryDirectory(prefix="swb") as directory:
         one.start()
         one.stop()
-        fill(one, count)
+        fill(one, count, count // 10)
         yield Figure(f"start with {count} objects", one.start(), "s")
         file, secret = Path(directory) / "backup", Path(directory) / "secret"
         secret.write_text("correct horse battery staple\n")

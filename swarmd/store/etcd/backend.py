@@ -18,6 +18,10 @@ from swarmd.store.etcd.transfer import put
 
 log = get_logger(__name__)
 _PAGE: Final = 2_000  # rows a call: with rows of 500 KiB that is too much, so the bytes count too
+# What was under way when the raft's lead moved can be lost, and etcd never says so. So a write is
+# sent again after some times of what the last one took, and after no less than that.
+_PATIENCE_SECONDS: Final = 0.3
+_PATIENCE: Final = 4.0
 
 
 class EtcdBackend:
@@ -33,6 +37,7 @@ class EtcdBackend:
         self._random = random
         self._version = 0
         self._revision = 0  # etcd's, of the last transaction that this manager knows of
+        self._patience = _PATIENCE_SECONDS
 
     @property
     def place(self) -> str:
@@ -52,22 +57,8 @@ class EtcdBackend:
         return Loaded(self._version, rows)
 
     async def newest(self) -> int:
-        """The version of the last acknowledged transaction, whoever wrote it.
-
-        Waits for a quorum while the lease is ours; once it is not, there is nothing to wait for.
-        """
-        backoff = Backoff(0.05, 0.5, self._random)
-        while self.lease.held:
-            try:
-                found, _ = await self._client.get(keys.VERSION, self.lease.left)
-                return int(found.value) if found is not None else 0
-            except UnavailableError as error:
-                delay = backoff.next()
-                log.warning(
-                    "cannot read the newest version", extra=fields(error=error, retry_in=delay)
-                )
-                await self._clock.sleep(delay)
-        return self._version
+        """As it was when the lease became ours: from then on nobody else writes."""
+        return self.lease.version
 
     async def commit(self, version: int, rows: Sequence[Row]) -> None:
         """Write while the lease is ours; what was sent and not answered is sent again until it is.
@@ -77,17 +68,21 @@ class EtcdBackend:
         """
         request = self._transaction(version, rows)
         backoff = Backoff(0.02, 0.2, self._random)
+        began, patience = self._clock.monotonic(), self._patience
         while left := self.lease.left:
             try:
-                answer = await self._client.txn(request, left)
+                answer = await self._client.txn(request, min(left, patience))
             except UnavailableError as error:
                 delay = backoff.next()
+                patience *= 2
                 log.warning("a write waits", extra=fields(error=error, retry_in=delay))
                 await self._clock.sleep(delay)
                 continue
             if not answer.succeeded and not self._happened(answer, version):
                 break
             self._version, self._revision = version, answer.header.revision
+            spent = self._clock.monotonic() - began
+            self._patience = max(_PATIENCE_SECONDS, _PATIENCE * spent)
             return
         self.lease.lose()
         message = "this manager leads no more: look whether it happened, and try again"

@@ -60,6 +60,16 @@ class EtcdClient:
         answer = await self.call(self._kv.Range, etcd.RangeRequest(key=key), seconds)
         return (answer.kvs[0] if answer.kvs else None), answer.header.revision
 
+    async def look(self, key: bytes) -> tuple[etcd.KeyValue | None, int]:
+        """The key as this host's etcd has it, which may be behind, and the revision that it is at.
+
+        It asks nobody: a question to the member that leads the raft is lost where that has just
+        begun to, and then each later one waits behind it, for seconds.
+        """
+        request = etcd.RangeRequest(key=key, serializable=True)
+        answer = await self.call(self._kv.Range, request)
+        return (answer.kvs[0] if answer.kvs else None), answer.header.revision
+
     async def page(self, prefix: bytes, start: bytes, revision: int, limit: int) -> Any:
         """Up to that many keys of a prefix, from `start` on, as of that revision."""
         request = etcd.RangeRequest(
@@ -75,10 +85,10 @@ class EtcdClient:
     async def compact(self, revision: int) -> None:
         await self.call(self._kv.Compact, etcd.CompactionRequest(revision=revision), seconds=30)
 
-    async def grant(self, seconds: int) -> int:
+    async def grant(self, seconds: int, patience: float = CALL_SECONDS) -> int:
         """A new lease's id; it ends that long after its last sign of life, or a little later."""
-        answer = await self.call(self._lease.LeaseGrant, etcd.LeaseGrantRequest(TTL=seconds))
-        return answer.ID
+        request = etcd.LeaseGrantRequest(TTL=seconds)
+        return (await self.call(self._lease.LeaseGrant, request, patience)).ID
 
     async def revoke(self, lease: int) -> None:
         await self.call(self._lease.LeaseRevoke, etcd.LeaseRevokeRequest(ID=lease))

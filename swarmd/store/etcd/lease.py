@@ -13,11 +13,11 @@ from typing import Final
 from swarmd.api.protos import etcd_pb2 as etcd
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
-from swarmd.errors import SwarmError
+from swarmd.errors import SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.store.etcd.client import EtcdClient
 from swarmd.store.etcd.keeper import Keeper
-from swarmd.store.etcd.keys import LEADER
+from swarmd.store.etcd.keys import LEADER, VERSION
 
 log = get_logger(__name__)
 WILL: Final = "will"  # the etcd worker's socket, beside etcd's own
@@ -27,6 +27,8 @@ _VACANT: Final = etcd.Compare(
 _GIVE_BACK_SECONDS: Final = 1.0
 _REST_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 5.0  # between two looks of our own at who leads
+_TRIES: Final = 5  # of a campaign, in the time of the lease
+_PAUSE_SECONDS: Final = 0.05
 
 
 class EtcdLease:
@@ -46,6 +48,7 @@ class EtcdLease:
         self._leader = ""
         self._changed = asyncio.Event()
         self.fence = 0  # the revision that made the election key, while it is ours
+        self.version = 0  # of the store, as of that revision
 
     @property
     def held(self) -> bool:
@@ -129,6 +132,7 @@ class EtcdLease:
                 if lease:
                     return lease
                 backoff.reset()
+                await self._clock.sleep(backoff.next())  # this host's etcd may be behind
             except SwarmError as error:
                 delay = backoff.next()
                 log.warning("cannot campaign yet", extra=fields(error=error, retry_in=delay))
@@ -137,7 +141,7 @@ class EtcdLease:
     async def _wait_vacant(self) -> None:
         """Return once nobody leads, as far as this host's etcd knows."""
         while True:
-            found, revision = await self._client.get(LEADER)
+            found, revision = await self._client.look(LEADER)
             self._see(found.value.decode() if found is not None else "")
             if found is None:
                 return
@@ -156,16 +160,40 @@ class EtcdLease:
     async def _try(self) -> int:
         """The lease with which the key became ours; 0 where another was first."""
         since = self._clock.monotonic()
-        lease = await self._client.grant(self._seconds)
-        put = etcd.PutRequest(key=LEADER, value=self._node_id.encode(), lease=lease)
-        request = etcd.TxnRequest(compare=[_VACANT], success=[etcd.RequestOp(request_put=put)])
-        answer = await self._client.txn(request)
-        if not answer.succeeded:
+        lease = await self._client.grant(self._seconds, self._seconds / 2)
+        found = await self._win(lease, since)
+        self._see(found.value.decode())
+        if found.lease != lease:
             return 0  # the lease that nothing is tied to ends by itself
         self._keep(lease, since)
-        self.fence = answer.header.revision
-        self._see(self._node_id)
+        self.fence = found.create_revision
         return lease
+
+    async def _win(self, lease: int, since: float) -> etcd.KeyValue:
+        """The election key, made by us or by who was first; asks until the lease would be over.
+
+        An answer that does not come says nothing: the key may be ours, and is then found to be.
+        """
+        put = etcd.PutRequest(key=LEADER, value=self._node_id.encode(), lease=lease)
+        look = [
+            etcd.RequestOp(request_range=etcd.RangeRequest(key=key)) for key in (LEADER, VERSION)
+        ]
+        request = etcd.TxnRequest(
+            compare=[_VACANT], success=[etcd.RequestOp(request_put=put), *look], failure=look
+        )
+        patience = self._seconds / _TRIES
+        while True:
+            try:
+                answer = await self._client.txn(request, patience)
+            except UnavailableError as error:
+                if self._clock.monotonic() + patience > since + self._seconds:
+                    raise
+                log.info("no answer to a campaign", extra=fields(error=error, asked_again=True))
+                await self._clock.sleep(self._random.uniform(0, _PAUSE_SECONDS))
+            else:
+                (leader,), version = (one.response_range.kvs for one in answer.responses[-2:])
+                self.version = int(version[0].value) if version else 0
+                return leader
 
     def _keep(self, lease: int, since: float) -> None:
         self._lost = asyncio.Event()

@@ -148,6 +148,24 @@ async def test_an_answer_that_was_lost_is_no_second_write(quorum: Quorum):
         assert (1, 2) == (config.meta.version.index, store.version)
 
 
+async def test_a_write_that_got_lost_is_sent_again_long_before_the_lease_is_over(quorum: Quorum):
+    async with store_on(quorum.members[0], seconds=60) as store, store.lead():
+        client = store._backend._client  # type: ignore[attr-defined]
+        txn, lost = client.txn, []
+
+        async def dropped(request, seconds):
+            if not lost:  # as by a member whose lead of the raft goes to another: no word of it
+                lost.append(request)
+                await asyncio.sleep(seconds)
+                raise UnavailableError("Deadline Exceeded")
+            return await txn(request, seconds)
+
+        client.txn = dropped
+        async with asyncio.timeout(20):
+            await store.update(create("a"))
+        assert ["a"] == names(store)
+
+
 async def test_a_leader_that_is_cut_off_stops_before_another_leads(quorum: Quorum):
     async with store_on(quorum.members[0]) as one, store_on(quorum.members[1]) as two:
         async with one.lead():

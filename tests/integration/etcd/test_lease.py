@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from swarmd.errors import UnavailableError
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient
 from swarmd.store.etcd.lease import WILL
@@ -85,3 +86,21 @@ async def test_a_lease_whose_time_is_over_is_not_held_whatever_else_happens(quor
             keeper.stop()
             keeper._until = 0.0  # as the clock has it after a long stop, before any task has run
             assert not store.lease.held
+
+
+async def test_a_lead_that_was_won_without_an_answer_is_one(quorum: Quorum):
+    async with store_on(quorum.members[0], _LONG) as store:
+        client = store._backend._client  # type: ignore[attr-defined]
+        txn, lost = client.txn, []
+
+        async def lossy(request, seconds):
+            answer = await txn(request, seconds)
+            if not lost:
+                lost.append(answer)
+                raise UnavailableError("lost on its way back")
+            return answer
+
+        client.txn = lossy
+        async with asyncio.timeout(20), store.lead():
+            assert lost[0].succeeded
+            await store.update(create("a"))

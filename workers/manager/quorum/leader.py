@@ -1,9 +1,9 @@
 """The way to the leader, for the calls that only it can answer."""
 
 import asyncio
-import contextlib
 from typing import Final
 
+import grpc
 from grpc import aio
 
 from swarmd.clock import Clock
@@ -118,8 +118,20 @@ class LeaderElsewhere:
             self._channel = dial_manager(wanted[1], self.certificates, options)
             self._dialled = wanted
         channel = self._channel
-        with contextlib.suppress(TimeoutError, asyncio.InvalidStateError, aio.UsageError):
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await channel.channel_ready()
-                return channel
-        return None
+        if channel.get_state() is grpc.ChannelConnectivity.READY:
+            return channel
+        return channel if await self._becomes_ready(channel) else None
+
+    async def _becomes_ready(self, channel: aio.Channel) -> bool:
+        """In a while, and as long as who leads is the same: a dead leader's channel never does."""
+        ready = asyncio.ensure_future(channel.channel_ready())
+        changed = asyncio.ensure_future(self._lease.wait_changed())
+        try:
+            await asyncio.wait(
+                (ready, changed), timeout=_CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            # One that was closed meanwhile, by another call, ends with an error.
+            return ready.done() and not ready.cancelled() and ready.exception() is None
+        finally:
+            ready.cancel()
+            changed.cancel()
