@@ -9,9 +9,9 @@ reached: an address that changed is used from then on. Without the file there is
 import contextlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -93,14 +93,15 @@ def discard(directory: Path) -> None:
     """Be of no quorum, from one moment to the next, and remove what was there; raises OSError.
 
     An etcd that still runs there goes on in what is being removed, and nobody meets it any more.
+    It takes no room on the disk, which may be full.
     """
-    gone = tempfile.mkdtemp(prefix=f"{directory.name}.gone.", dir=directory.parent)
+    names = (directory.with_name(f"{directory.name}.gone.{number}") for number in count())
     with contextlib.suppress(FileNotFoundError):
-        directory.rename(gone)
-    for left in discarded(directory):
-        shutil.rmtree(left, ignore_errors=True)  # what that etcd still writes goes the next time
+        directory.rename(next(name for name in names if not name.exists()))
+    sweep(directory)
 
 
-def discarded(directory: Path) -> list[Path]:
-    """What is left of earlier ones."""
-    return list(directory.parent.glob(f"{directory.name}.gone.*"))
+def sweep(directory: Path) -> None:
+    """Remove what is left of discarded ones; what an etcd still writes there goes the next time."""
+    for left in directory.parent.glob(f"{directory.name}.gone.*"):
+        shutil.rmtree(left, ignore_errors=True)

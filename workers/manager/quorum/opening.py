@@ -14,7 +14,7 @@ from swarmd.errors import CannotBootError, UnavailableError
 from swarmd.etcd_program import shared_etcd
 from swarmd.ipc.messages import Quorum, Up
 from swarmd.logs import fields, get_logger
-from swarmd.quorum_file import MOVING
+from swarmd.quorum_file import MOVING, sweep
 from swarmd.security import data_key
 from swarmd.security.certificates import NodeCertificates
 from swarmd.security.identity import MANAGER
@@ -47,13 +47,15 @@ async def open_quorum(
     its node is a worker now, it becomes one, and this waits for the parent to end this process.
     """
     state_dir = StateDir(config.state_dir)
-    if book.file is not None and book.file.start == MOVING:
-        log.warning("the store's move into etcd was cut short: it stays where it was")
-        await forget(state_dir, report)
+    if book.file is None or book.file.start == MOVING:
+        if book.file is not None:
+            log.warning("the store's move into etcd was cut short: it stays where it was")
+        await forget(state_dir, report)  # also what was killed as it did so
         await book.reload()
+    else:
+        await asyncio.to_thread(sweep, state_dir.etcd)
     others = await asyncio.to_thread(_to_join, state_dir, config) if book.file is None else []
     if book.file is None and not others:
-        report(Quorum(shared=False))  # who was killed as it undid a move may not have said so
         return None
     if book.file is not None and config.store == "sqlite":
         raise _not_back(state_dir)
