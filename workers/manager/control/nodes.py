@@ -1,5 +1,6 @@
 """Node calls."""
 
+import asyncio
 from functools import partial
 from typing import Final
 
@@ -55,10 +56,13 @@ class Nodes(Handlers):
     ) -> api.UpdateNodeResponse:
         if not (request.node_id and request.HasField("node_version") and request.HasField("spec")):
             raise invalid_argument()
+        role = request.spec.desired_role
+        wanted = role == api.NodeRole.MANAGER
+        alone = await asyncio.to_thread(self._members.refusal) if wanted else ""
 
         def update(tx: WriteTx) -> api.Node:
             node = tx.nodes.copy(request.node_id)
-            stake = self._check_role(tx, node, request.spec.desired_role)
+            stake = _check_role(tx, node, role, alone)
             if stake and FORCE not in (context.invocation_metadata() or ()):
                 raise FailedPreconditionError(stake)
             node.meta.version.CopyFrom(request.node_version)
@@ -103,33 +107,6 @@ class Nodes(Handlers):
         if status is not None:
             node.manager_status.CopyFrom(status)
 
-    def _check_role(self, tx: WriteTx, node: api.Node, role: api.NodeRole.ValueType) -> str:
-        """The last manager stays one, and no role is promised in vain.
-
-        What is said of a demotion that would leave no quorum: who asked may force it.
-        """
-        if role == node.spec.desired_role:
-            return ""
-        if role == api.NodeRole.MANAGER:
-            if reason := self._members.refusal() or _why_no_manager(node):
-                raise FailedPreconditionError(f"node {node.id} cannot become a manager: {reason}")
-            return ""
-        left = [
-            one
-            for one in tx.nodes.find(by.role(api.NodeRole.MANAGER))
-            if one.id != node.id and one.spec.desired_role == api.NodeRole.MANAGER
-        ]
-        if not left:
-            raise FailedPreconditionError("attempting to demote the last manager of the swarm")
-        alive = sum(one.manager_status.reachability == _REACHABLE for one in left)
-        if alive > len(left) // 2:
-            return ""
-        return (
-            f"cannot demote node {node.id}: of the {len(left)} managers that would be left only"
-            f" {alive} can be reached, which is no quorum. Bring another one back first; or, with"
-            " --force, have no call answered until it is back (tasks go on)"
-        )
-
     def _check_removable(self, node: api.Node, *, force: bool) -> None:
         wants_manager = node.spec.desired_role == api.NodeRole.MANAGER
         if wants_manager and self._members.status(node.id) is not None:
@@ -139,6 +116,34 @@ class Nodes(Handlers):
             )
         if not force and node.status.state == api.NodeStatus.State.READY:
             raise FailedPreconditionError(f"node {node.id} is not down and can't be removed")
+
+
+def _check_role(tx: WriteTx, node: api.Node, role: api.NodeRole.ValueType, alone: str) -> str:
+    """The last manager stays one, and no role is promised in vain; `alone` says why one has to be.
+
+    What is said of a demotion that would leave no quorum: who asked may force it.
+    """
+    if role == node.spec.desired_role:
+        return ""
+    if role == api.NodeRole.MANAGER:
+        if reason := alone or _why_no_manager(node):
+            raise FailedPreconditionError(f"node {node.id} cannot become a manager: {reason}")
+        return ""
+    left = [
+        one
+        for one in tx.nodes.find(by.role(api.NodeRole.MANAGER))
+        if one.id != node.id and one.spec.desired_role == api.NodeRole.MANAGER
+    ]
+    if not left:
+        raise FailedPreconditionError("attempting to demote the last manager of the swarm")
+    alive = sum(one.manager_status.reachability == _REACHABLE for one in left)
+    if alive > len(left) // 2:
+        return ""
+    return (
+        f"cannot demote node {node.id}: of the {len(left)} managers that would be left only"
+        f" {alive} can be reached, which is no quorum. Bring another one back first; or, with"
+        " --force, have no call answered until it is back (tasks go on)"
+    )
 
 
 def _why_no_manager(node: api.Node) -> str:

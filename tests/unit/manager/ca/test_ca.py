@@ -15,8 +15,17 @@ from swarmd.errors import (
 )
 from swarmd.security.certificates import NodeCertificates, new_request, parse_chain
 from swarmd.security.identity import MANAGER, WORKER, Identity
+from swarmd.security.reentry import QUORUM_HEADER
 from tests import builders
-from tests.unit.manager.ca.asking import NOBODY, ONE_OF_OURS, cluster_of, of, request, status
+from tests.unit.manager.ca.asking import (
+    NOBODY,
+    ONE_OF_OURS,
+    cluster_of,
+    nobody,
+    of,
+    request,
+    status,
+)
 from workers.manager.ca.server import CAServer, is_removed
 
 State = api.IssuanceStatus.State
@@ -52,6 +61,15 @@ async def test_a_manager_token_makes_a_manager_of_a_node_that_can_be_one(ca, sto
         await ca.IssueNodeCertificate(request(store, "manager"), NOBODY)
     joined = await ca.IssueNodeCertificate(request(store, "manager"), ONE_OF_OURS)
     assert api.NodeRole.MANAGER == store.view().nodes.get(joined.node_id).role
+
+
+async def test_a_manager_token_is_refused_to_a_node_that_says_why_it_can_be_none(ca, store):
+    lacking = nobody(b"", (QUORUM_HEADER, "there is no etcd on PATH"))
+    with pytest.raises(FailedPreconditionError, match="manager: there is no etcd on PATH"):
+        await ca.IssueNodeCertificate(request(store, "manager"), lacking)
+    assert 0 == len(store.view().nodes)
+    joined = await ca.IssueNodeCertificate(request(store, "worker"), lacking)
+    assert api.NodeRole.WORKER == store.view().nodes.get(joined.node_id).role
 
 
 async def test_a_joining_node_says_its_availability(ca, store):

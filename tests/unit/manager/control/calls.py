@@ -22,9 +22,10 @@ class OnlyMember:
 
     node_id: str
     addr: str = "10.0.0.1:4242"
+    alone: str = "this cluster's store is one manager's own"
 
     def refusal(self) -> str:
-        return "this cluster's store is one manager's own"
+        return self.alone
 
     def status(self, node_id: str) -> api.ManagerStatus | None:
         if node_id != self.node_id:

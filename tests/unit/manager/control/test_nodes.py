@@ -276,6 +276,35 @@ async def test_another_manager_than_the_last_may_be_demoted(
     assert api.NodeRole.WORKER == updated.spec.desired_role
 
 
+@pytest.mark.parametrize(
+    ("plugins", "why"),
+    [
+        ([], "it is of another kind, as Docker Engine's are"),
+        ([("Volume", "local"), ("Network", "overlay")], "it is of another kind"),
+        ([("Engine", "supervisor")], "its host has no etcd of 3.4 or newer on PATH"),
+        ([("Engine", "docker"), ("Quorum", "etcd-3.4.23")], ""),
+    ],
+)
+async def test_a_node_is_promoted_only_where_its_host_has_what_a_manager_needs(
+    store: Store, clock: FakeClock, plugins: list[tuple[str, str]], why: str
+) -> None:
+    worker = builders.node("w1")
+    worker.description.engine.engine_version = "1"
+    for kind, name in plugins:
+        worker.description.engine.plugins.add(type=kind, name=name)
+    await put(store, worker)
+    members = OnlyMember("m", alone="")
+    control = ControlServicer(store, clock, Random(0), members, lambda *_: False)
+    request = change(worker, desired_role=api.NodeRole.MANAGER)
+    if why:
+        status, said = await refusal(control.UpdateNode(request, None))
+        assert PRECONDITION == status
+        assert f"node {worker.id} cannot become a manager: {why}" in said
+    else:
+        promoted = (await control.UpdateNode(request, None)).node
+        assert api.NodeRole.MANAGER == promoted.spec.desired_role
+
+
 async def test_no_demotion_leaves_managers_without_a_quorum(
     store: Store, clock: FakeClock, manager: api.Node
 ) -> None:
