@@ -14,10 +14,12 @@ import pytest
 from swarmd import api
 from swarmd.clock import SystemClock
 from swarmd.errors import CannotBootError, CorruptStateError, NotFoundError, UnavailableError
+from swarmd.etcd_program import find_etcd
 from swarmd.ipc.messages import Ready, Status
 from swarmd.security.identity import WORKER
 from swarmd.security.root_ca import RootCA
 from tests import builders
+from tests.etcd import why_not
 from tests.fakes.agent_node import MANAGER_NODE, ROOT, Node
 from tests.fakes.dispatcher import FakeDispatcher, free_port, serving
 from tests.fakes.executor import Knobs
@@ -71,7 +73,8 @@ async def test_a_node_registers_with_its_description_and_is_ready(dispatcher, no
         assert "host-1" == description.hostname
         assert "linux" == description.platform.os
         assert description.resources.nano_cpus >= 1_000_000_000
-        assert [("Engine", "supervisor")] == [
+        quorum = [] if why_not() else [("Quorum", f"etcd-{find_etcd().version}")]
+        assert [("Engine", "supervisor"), *quorum] == [
             (plugin.type, plugin.name) for plugin in description.engine.plugins
         ]
         assert 1 == len(dispatcher.requests)
