@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 DEFAULT_STATE_DIR: Final = Path("/var/lib/swarmd")
 DEFAULT_CONTROL_SOCKET: Final = Path("/var/run/swarmd.sock")
 DEFAULT_REMOTE_API: Final = "0.0.0.0:4242"
+DEFAULT_QUOTA_BYTES: Final = 8 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class NodeConfig:
     generic_node_resources: str = ""
     force_new_cluster: bool = False
     store: str = "auto"
+    quota_backend_bytes: int = DEFAULT_QUOTA_BYTES
     heartbeat_tick: float = 0.1
     election_tick: float = 0.6
     external_ca: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from click.core import ParameterSource
 
 from swarmd.config import (
     DEFAULT_CONTROL_SOCKET,
+    DEFAULT_QUOTA_BYTES,
     DEFAULT_REMOTE_API,
     DEFAULT_STATE_DIR,
     NodeConfig,
@@ -31,6 +32,7 @@ DEFAULT_CONFIG: Final = Path("/etc/swarmd/swarmd.toml")
 _MANY: Final = frozenset({"engine_addr", "csi_plugin", "external_ca", "label"})
 
 _HEARTBEATS_TO_ELECT: Final = 6
+_LEAST_QUOTA: Final = 16 << 20
 _EXPLICIT: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 LIVE: Final = frozenset({"log_level"})
 """What a reload changes in a running node."""
@@ -238,6 +240,14 @@ _NODE_OPTIONS: Final = (
         show_default=True,
         help="Where managers keep the store: auto begins with sqlite, one manager's own, and moves"
         " into etcd when a second manager joins.",
+    ),
+    _option(
+        "--quota-backend-bytes",
+        type=click.IntRange(min=_LEAST_QUOTA),
+        default=DEFAULT_QUOTA_BYTES,
+        show_default="8 GiB",
+        help="Bytes for the store in the managers' etcd, the same on each of them; from 90 % in use"
+        " on, what makes it larger is refused.",
     ),
     _option("--external-ca", multiple=True, help="External CA: protocol=cfssl,url=URL."),
     _option(

@@ -31,7 +31,7 @@ several. snapshot.py: a whole store from elsewhere, put into an empty one.
 
 backup.py: all of it as the parts of a backup. takeover.py: what becomes of these on the one manager
 that goes on. restoring.py: that as a state directory. findings.py: what does not fit together.
-redaction.py: what is kept back from people.
+redaction.py: what is kept back from people. room.py: what is refused where room has an end.
 """
 
 from swarmd.store import queries as by

@@ -22,6 +22,7 @@ from swarmd.clock import Clock
 from swarmd.errors import NotLeaderError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.store.backend import Backend, Behind, Change, Lease, Loaded, corrupt
+from swarmd.store.room import ENDLESS, Room
 from swarmd.store.rows import difference, everything, object_of, take_row
 from swarmd.store.tables import ALL_KINDS, Table
 from swarmd.store.transaction import MAX_BYTES, ReadTx, WriteTx
@@ -63,8 +64,8 @@ class _Call(Generic[T]):
 class _Group:
     """Changes that go to the backend in one commit."""
 
-    def __init__(self, tables: dict[str, Table[Any]], version: int, now: float) -> None:
-        self.tx = WriteTx(tables, api.Meta(updated_at=times.timestamp(now)))
+    def __init__(self, tables: dict[str, Table[Any]], version: int, now: float, room: Room) -> None:
+        self.tx = WriteTx(tables, api.Meta(updated_at=times.timestamp(now)), room)
         self.version = version
         self.transactions: list[Transaction] = []
         self._settled: list[tuple[_Call[Any], list[Any]]] = []
@@ -123,6 +124,9 @@ class Store:
         self._writable = backend.lease.held  # the only manager writes from the start
         self._reached = asyncio.Event()  # set with each version that came from another manager
         self._writing = asyncio.Lock()  # a commit is under way, or none may be
+        self._retired = False  # what is kept here is kept elsewhere now
+        self.room: Room = ENDLESS
+        """What is left of it, told by who measures it; changes are held against that."""
 
     @property
     def version(self) -> int:
@@ -242,10 +246,6 @@ class Store:
         async with self.still():
             yield everything(self._tables, self._version)
 
-    def view(self) -> ReadTx:
-        """What is committed: consistent until the caller's next await."""
-        return self._view
-
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
         """Nothing is written until the end of the block; raises NotLeaderError once retired."""
@@ -253,6 +253,10 @@ class Store:
             if self._retired:
                 raise NotLeaderError
             yield
+
+    def view(self) -> ReadTx:
+        """What is committed: consistent until the caller's next await."""
+        return self._view
 
     async def update(self, change: Callable[[WriteTx], T]) -> T:
         """Run it as one transaction; return what it returns once that is durable and visible.
@@ -327,7 +331,7 @@ class Store:
         return bool(self._queue)
 
     def _gather(self) -> _Group:
-        group = _Group(self._tables, self._version, self._clock.now())
+        group = _Group(self._tables, self._version, self._clock.now(), self.room)
         while self._queue and not group.full:
             call = self._queue.popleft()
             if call.done.cancelled():
@@ -351,6 +355,7 @@ class Store:
                 )
                 group.fail(error)
                 return
+            self.room = self.room.grown(group.tx.size)
             self._apply(group)
         group.settle()
 

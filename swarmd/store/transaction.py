@@ -23,6 +23,7 @@ from swarmd.store import queries
 from swarmd.store.backend import Row
 from swarmd.store.events import AnyChange, Created, Deleted, Updated
 from swarmd.store.queries import Query
+from swarmd.store.room import ENDLESS, Room
 from swarmd.store.tables import Key, Kind, M, Table
 
 MAX_BYTES: Final = 1_572_864  # 1.5 MiB, SwarmKit's limit of a transaction
@@ -205,9 +206,12 @@ class WriteTx(ReadTx):
     breakers: WriteTable[Breaker]
     journal: WriteTable[JournalPage]
 
-    def __init__(self, tables: Mapping[str, Table[Any]], now: api.Meta) -> None:
+    def __init__(
+        self, tables: Mapping[str, Table[Any]], now: api.Meta, room: Room = ENDLESS
+    ) -> None:
         super().__init__(tables)
         self._now = now  # its updated_at is the time of every change of this overlay
+        self._room = room
         self._running = False
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._touched: dict[tuple[str, str], Any] = {}
@@ -237,6 +241,8 @@ class WriteTx(ReadTx):
         try:
             result = change(self)
             assert not isinstance(result, CoroutineType), "a change is a plain function"
+            if self._room.level:
+                self._room.check(self.events[events:])
             rows = self._rows()
         except BaseException:
             self._roll_back(events)

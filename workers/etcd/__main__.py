@@ -18,11 +18,12 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store.etcd import EtcdClient
 from swarmd.store.etcd.lease import WILL
-from swarmd.store.etcd.program import find_etcd
+from swarmd.store.room import Room
 from workers.etcd.command import command_line
 from workers.etcd.door import Door
 from workers.etcd.forcing import quorum_at_start
 from workers.etcd.member import CLIENT, Member, describe
+from workers.etcd.slowness import Slowness
 from workers.etcd.tunnel import Tunnels
 from workers.etcd.will import Wills
 from workers.program import run_worker
@@ -47,7 +48,7 @@ async def main(link: ParentLink) -> None:
         now = QuorumFile.load(directory / state_dir.quorum.name) or quorum
         return command_line(etcd.path, link.config, now)
 
-    member = Member(quorum.node_id, directory, state_dir.etcd, command)
+    member = Member(quorum.node_id, directory, state_dir.etcd, command, Slowness(clock))
 
     def certificates() -> NodeCertificates:
         return NodeCertificates.load(state_dir)
@@ -124,9 +125,10 @@ async def _report(
     link: ParentLink, member: Member, socket: Path, told: Mapping[str, str], clock: Clock
 ) -> None:
     client = EtcdClient(socket)
+    room = Room(quota=link.config.quota_backend_bytes)
     try:
         while True:
-            facts = await describe(member, client)
+            facts, room = await describe(member, client, room)
             link.report(Status({**facts, **told}))
             await clock.sleep(_STATUS_SECONDS)
     finally:

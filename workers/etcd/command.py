@@ -1,15 +1,13 @@
 """The command line of a member."""
 
-import os
 from typing import Final
 
 from swarmd.config import NodeConfig
 from swarmd.quorum_file import FORCED, MOVING, QuorumFile
+from swarmd.store.room import backend_bytes
 
 _MOST_OPS: Final = 1_024  # a transaction of the store has 200 changes at most, and what they cause
 _MOST_BYTES: Final = 8 << 20
-# The variable is etcd's own, which would not take it beside the flag.
-_QUOTA_BYTES: Final = os.environ.get("ETCD_QUOTA_BACKEND_BYTES", str(8 << 30))
 _ENTRIES: Final = 10_000  # of its log between two snapshots: less memory, and a shorter start
 _KEPT_REVISIONS: Final = 20_000  # what a manager may miss before it reads everything again
 
@@ -32,7 +30,7 @@ def command_line(etcd: str, config: NodeConfig, quorum: QuorumFile) -> list[str]
         "election-timeout": str(election),
         "max-txn-ops": str(_MOST_OPS),
         "max-request-bytes": str(_MOST_BYTES),
-        "quota-backend-bytes": _QUOTA_BYTES,
+        "quota-backend-bytes": str(backend_bytes(config.quota_backend_bytes)),
         # It would have every change of members wait for five quiet seconds; those that can do harm,
         # a vote more and a vote less, are checked by the leader (workers.manager.quorum.members).
         "strict-reconfig-check": "false",

@@ -19,6 +19,8 @@ from swarmd.clock import Clock
 from swarmd.errors import CannotBootError, SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.store.etcd import EtcdClient
+from swarmd.store.room import Room
+from workers.etcd.slowness import Slowness
 
 log = get_logger(__name__)
 CLIENT: Final = "client:0"
@@ -45,12 +47,18 @@ class Member:
     """
 
     def __init__(
-        self, name: str, directory: Path, place: Path, command: Callable[[], Sequence[str]]
+        self,
+        name: str,
+        directory: Path,
+        place: Path,
+        command: Callable[[], Sequence[str]],
+        slowness: Slowness,
     ) -> None:
+        self.slowness = slowness
         self._name = name
         self._directory = directory
-        self._command = command
         self._place = place
+        self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._last = ""
         self._damage = ""
@@ -89,8 +97,8 @@ class Member:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-        )
             limit=_LONGEST_LINE,
+        )
         try:
             await self._listen(self._process)
             status = await self._process.wait()
@@ -122,7 +130,10 @@ class Member:
             self._last = said or self._last
             if level in _FATAL and _DAMAGE.search(text):
                 self._damage = said
-            if level in {"warn", "error", *_FATAL} and not _is_noise(said):
+            if self.slowness.hear(said, text):
+                if sentence := self.slowness.due():
+                    log.warning(sentence)
+            elif level in {"warn", "error", *_FATAL} and not _is_noise(said):
                 log.warning("etcd: %s", said)
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
@@ -154,21 +165,30 @@ def cannot_use(directory: Path, said: str) -> str:
     )
 
 
-async def describe(member: Member, client: EtcdClient) -> dict[str, str]:
-    """Facts for `swarmd status`, as far as etcd answers now."""
+async def describe(member: Member, client: EtcdClient, room: Room) -> tuple[dict[str, str], Room]:
+    """Facts for `swarmd status`, as far as etcd answers now, and the room that is left then."""
     facts = {"etcd memory": _memory(member.pid)} if member.pid else {}
     try:
         status = await client.call(client.maintenance.Status, etcd.StatusRequest(), seconds=2)
     except SwarmError:
-        return {**facts, "quorum": "none: waits for the other managers"}
+        return {**facts, "quorum": "none: waits for the other managers"}, room
+    room = room.after(status.dbSizeInUse)
     leads = status.leader == status.header.member_id
     role = "learns" if status.isLearner else "leads" if leads else "follows"
     facts["quorum"] = role if status.leader else "none: waits for the other managers"
     facts["lag"] = str(status.raftIndex - status.raftAppliedIndex)
     facts["etcd disk"] = humanize.naturalsize(status.dbSize, binary=True)
     # Told also when there is none: what was said before stands until it is said anew.
-    facts["etcd alarms"] = "; ".join(one for one in status.errors if "no leader" not in one)
-    return facts
+    alarms = (*map(_in_words, status.errors), room.sentence, member.slowness.sentence)
+    facts["etcd alarms"] = "; ".join(filter(None, alarms))
+    return facts, room
+
+
+def _in_words(error: str) -> str:
+    """What etcd says is wrong; nothing of what the facts say anyway."""
+    if "no leader" in error:
+        return ""
+    return "its quota is used up, and nothing can be written" if "NOSPACE" in error else error
 
 
 def _memory(pid: int) -> str:

@@ -78,6 +78,7 @@ async def _run(
             backend.lease,
             book,
             certificates=await asyncio.to_thread(NodeCertificates.load, state_dir),
+            quota=link.config.quota_backend_bytes,
             clock=clock,
             random=random,
         )

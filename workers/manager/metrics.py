@@ -52,7 +52,16 @@ class StoreCollector(Collector):
         _by_state(nodes, api.NodeStatus.State, (one.status.state for one in tx.nodes.find()))
         version = GaugeMetricFamily("swarm_store_version", "last transaction", self._store.version)
         leader = GaugeMetricFamily("swarm_manager_leader", "whether this manager leads", 1)
-        return [*found, states, nodes, version, leader]
+        return [*found, states, nodes, version, leader, *self._room()]
+
+    def _room(self) -> Iterator[Metric]:
+        """Where it has an end."""
+        room = self._store.room
+        if room.quota:
+            yield GaugeMetricFamily("swarm_store_quota_bytes", "etcd's quota", room.quota)
+            yield GaugeMetricFamily("swarm_store_used_bytes", "of the quota", room.used)
+            told = "0: ample; 1: what users keep must not grow; 2: no new tasks either"
+            yield GaugeMetricFamily("swarm_store_full", told, room.level)
 
 
 def _by_state(family: GaugeMetricFamily, names: Any, values: Iterable[int]) -> None:

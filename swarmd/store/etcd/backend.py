@@ -7,7 +7,7 @@ from typing import Any, Final
 from swarmd.api.protos import etcd_pb2 as etcd
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
-from swarmd.errors import CorruptStateError, SwarmError, UnavailableError
+from swarmd.errors import CorruptStateError, ResourceExhaustedError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.security.encryption import NotOpenedError, Sealer
 from swarmd.store.backend import Behind, Change, Loaded, Row, corrupt
@@ -69,24 +69,45 @@ class EtcdBackend:
         request = self._transaction(version, rows)
         backoff = Backoff(0.02, 0.2, self._random)
         began, patience = self._clock.monotonic(), self._patience
+        unanswered = False
         while left := self.lease.left:
             try:
-                answer = await self._client.txn(request, min(left, patience))
+                happened = await self._send(request, version, min(left, patience))
             except UnavailableError as error:
                 delay = backoff.next()
                 patience *= 2
+                unanswered = True
                 log.warning("a write waits", extra=fields(error=error, retry_in=delay))
                 await self._clock.sleep(delay)
                 continue
-            if not answer.succeeded and not self._happened(answer, version):
+            except ResourceExhaustedError:
+                if unanswered:  # an earlier try may still happen, unless another manager leads
+                    break
+                raise
+            if not happened:
                 break
-            self._version, self._revision = version, answer.header.revision
             spent = self._clock.monotonic() - began
             self._patience = max(_PATIENCE_SECONDS, _PATIENCE * spent)
             return
         self.lease.lose()
         message = "this manager leads no more: look whether it happened, and try again"
         raise UnavailableError(message)
+
+    async def _send(self, request: etcd.TxnRequest, version: int, seconds: float) -> bool:
+        """Whether it happened, now or in an earlier try; raises ResourceExhaustedError."""
+        try:
+            answer = await self._client.txn(request, seconds)
+            happened, revision = answer.succeeded, answer.header.revision
+            happened = happened or self._happened(answer, version)
+        except ResourceExhaustedError:
+            # Of the first one that its quota has no room for, etcd says so and writes it.
+            found, revision = await self._client.get(keys.VERSION)
+            happened = found is not None and int(found.value) == version
+            if not happened:
+                raise
+        if happened:
+            self._version, self._revision = version, revision
+        return happened
 
     async def follow(self) -> AsyncIterator[Change]:
         """What others commit, in order, from where this manager stands; raises Behind."""

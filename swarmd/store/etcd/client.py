@@ -83,7 +83,9 @@ class EtcdClient:
         return await self.call(self._kv.Txn, request, seconds)
 
     async def compact(self, revision: int) -> None:
-        await self.call(self._kv.Compact, etcd.CompactionRequest(revision=revision), seconds=30)
+        """Keep nothing that was replaced by then; returns when its room is free."""
+        request = etcd.CompactionRequest(revision=revision, physical=True)
+        await self.call(self._kv.Compact, request, seconds=30)
 
     async def grant(self, seconds: int, patience: float = CALL_SECONDS) -> int:
         """A new lease's id; it ends that long after its last sign of life, or a little later."""
@@ -122,8 +124,8 @@ def from_etcd(error: grpc.RpcError) -> SwarmError:
     details = str(error.details()).removeprefix("etcdserver: ")
     if "space exceeded" in details:
         return ResourceExhaustedError(
-            "the store's quota is used up, so nothing was changed: remove what is not needed; "
-            "reads and running tasks go on"
+            "the store's quota is used up, and nothing can be written; swarmd makes room where it "
+            "can; else start the managers with a larger --quota-backend-bytes"
         )
     if "too large" in details or "too many operations" in details:
         return ResourceExhaustedError(f"too much for one transaction of the store ({details})")

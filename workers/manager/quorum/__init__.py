@@ -14,6 +14,6 @@ leader     the way to the leader, for the calls that only it can answer
 absent     who is away, for the calls that find no leader
 leaving    a manager that is one no more, or has to join anew
 forced     --force-new-cluster: this manager goes on, and the others are workers
-upkeep     room in etcd: its file written anew, a used-up quota mended
+upkeep     room in etcd: measured, won back, a used-up quota mended
 waiting    what a manager serves while there is no quorum
 """

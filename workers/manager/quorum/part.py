@@ -149,6 +149,7 @@ class OneOfSeveral(Part):
         book: AddressBook,
         *,
         certificates: NodeCertificates,
+        quota: int,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -159,6 +160,7 @@ class OneOfSeveral(Part):
         self._clock = clock
         self._random = random
         self._client = client
+        self._upkeep = Upkeep(store, client, quota, clock, random)
         self._membership = Membership(client)
         self._book = book
         self.servicer = QuorumServicer(book, Joins(store, book, self._share))
@@ -172,7 +174,7 @@ class OneOfSeveral(Part):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             addresses = KeepAddresses(self._store, self._book, self._membership, self._clock)
-            runs = (addresses.run(), upkeep.run(), self._elsewhere.run(), self._announce())
+            runs = (addresses.run(), self._upkeep.run(), self._elsewhere.run(), self._announce())
             tasks = [group.create_task(one) for one in runs]
             await self._while_member()
             for task in tasks:
