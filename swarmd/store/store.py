@@ -27,11 +27,12 @@ from swarmd.store.rows import difference, everything, object_of, take_row
 from swarmd.store.tables import ALL_KINDS, Table
 from swarmd.store.transaction import MAX_BYTES, ReadTx, WriteTx
 from swarmd.store.watch import History, Select, Transaction, Watcher, Watchers
+from swarmd.turns import in_turns
 
 log = get_logger(__name__)
 T = TypeVar("T")
 MAX_CHANGES: Final = 200  # SwarmKit's limit of a transaction; the limit of one commit here
-_ROWS_A_TURN: Final = 5_000
+_ROWS_A_TURN: Final = 2_000
 FULL_BYTES: Final = MAX_BYTES * 3 // 4  # no more changes join a group of this size
 
 
@@ -373,14 +374,10 @@ class Store:
     async def _fill(self, loaded: Loaded) -> None:
         """A large store takes seconds: in between, the loop gives its signs of life."""
         objects: dict[str, list[Any]] = {name: [] for name in self._tables}
-        for number, row in enumerate(loaded.rows, 1):
-            if number % _ROWS_A_TURN == 0:
-                await asyncio.sleep(0)
+        async for row in in_turns(loaded.rows, _ROWS_A_TURN):
             one = object_of(row, self._backend.place)
             if row.version > loaded.version:
                 raise corrupt(self._backend.place, f"{row.kind} {row.id} does not belong there")
             objects[row.kind].append(one)
         for name, table in self._tables.items():
-            if len(objects[name]) > _ROWS_A_TURN:
-                await asyncio.sleep(0)
-            table.fill(objects[name])
+            await table.fill(objects[name])

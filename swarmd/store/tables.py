@@ -15,6 +15,7 @@ from sortedcontainers import SortedList
 from swarmd import api
 from swarmd.api.protos.governor_pb2 import Breaker
 from swarmd.api.protos.journal_pb2 import JournalPage
+from swarmd.turns import in_turns
 
 Key = str | int | tuple[str, int]
 Keys = tuple[Key, ...]
@@ -281,11 +282,11 @@ class Table(Generic[M]):
         for name, keys_of in self.kind.indexes.items():
             self._move(self._indexes[name], object_id, keys_of(old), ())
 
-    def fill(self, objects: Iterable[M]) -> None:
-        """Put many at once into an empty table."""
+    async def fill(self, objects: Iterable[M]) -> None:
+        """Put many at once into an empty table, which nobody looks at meanwhile."""
         self.objects = {one.id: one for one in objects}
         self._ids = SortedList(self.objects)
-        for name, keys_of in self.kind.indexes.items():
+        async for name, keys_of in in_turns(self.kind.indexes.items(), 1):
             pairs = ((key, one.id) for one in self.objects.values() for key in keys_of(one))
             self._indexes[name].fill(pairs)
 

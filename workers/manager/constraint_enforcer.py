@@ -17,6 +17,7 @@ from swarmd.clock import Clock
 from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.store import ReadTx, Select, Store, Updated, Watcher, WatchOverflowError, WriteTx, by
+from swarmd.turns import in_turns
 from workers.manager import constraints
 
 log = get_logger(__name__)
@@ -57,15 +58,18 @@ class ConstraintEnforcer:
         self._backoff.reset()
 
     async def _reject(self, node_ids: set[str]) -> list[SwarmError]:
-        tx = self._store.view()
-        found = [node for node in map(tx.nodes.get, node_ids) if node is not None]
-        unfit = [task for node in found for task in unfit_tasks(tx, node)]
-        now = self._clock.now()
-        changes = [partial(reject, task_id=task.id, now=now) for task in unfit]
-        if unfit:
-            log.info("rejecting tasks that no longer fit", extra=fields(tasks=len(unfit)))
-        results = await self._store.batch(changes) if changes else []
-        return [result for result in results if isinstance(result, SwarmError)]
+        tx, refused = self._store.view(), list[SwarmError]()
+        async for node_id in in_turns(node_ids, 1):
+            node = tx.nodes.get(node_id)
+            unfit = unfit_tasks(tx, node) if node is not None else []
+            now = self._clock.now()
+            changes = [partial(reject, task_id=task.id, now=now) for task in unfit]
+            if unfit:
+                told = fields(node=node_id, tasks=len(unfit))
+                log.info("rejecting tasks that no longer fit", extra=told)
+            results = await self._store.batch(changes) if changes else []
+            refused += [result for result in results if isinstance(result, SwarmError)]
+        return refused
 
 
 def unfit_tasks(tx: ReadTx, node: api.Node) -> list[api.Task]:
@@ -141,6 +145,8 @@ def _meets(tx: ReadTx, task: api.Task, node: api.Node) -> bool:
     # where it is if its node meets them, with the old ones in its spec.
     service = tx.services.get(task.service_id)
     spec = task.spec if service is None else service.spec.task
+    if not spec.placement.constraints:
+        return True
     try:
         parsed = constraints.parse(spec.placement.constraints)
     except constraints.InvalidConstraintError:

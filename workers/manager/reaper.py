@@ -29,6 +29,7 @@ from swarmd.store import (
     WriteTx,
     by,
 )
+from swarmd.turns import in_turns
 
 log = get_logger(__name__)
 MOST_DIRTY: Final = 1000
@@ -64,22 +65,28 @@ class Reaper:
             Select(api.Task, {Created, Updated}, _matters),
             Select(api.Cluster, {Created, Updated}, _changes_limit),
         ) as watcher:
-            self._look()
+            await self._look()
             async for events in watcher:
                 for event in events:
-                    self._note(event)
+                    await self._note(event)
                 self._wake()
 
-    def _look(self) -> None:
-        for task in self._store.view().tasks.find():
-            self._note_task(task, new=True)
+    async def _look(self) -> None:
+        """A slot with one task, which has not ended, has no history."""
+        seen: set[Slot] = set()
+        async for task in in_turns(self._store.view().tasks.find()):
+            slot = _slot(self._store.view(), task)
+            self._note_task(
+                task, new=slot in seen or tasks.is_terminal(task) or not tasks.is_wanted(task)
+            )
+            seen.add(slot)
         self._wake()
 
-    def _note(self, event: Event) -> None:
+    async def _note(self, event: Event) -> None:
         if not isinstance(event, Created | Updated | Deleted):
             return
         if isinstance(event.object, api.Cluster):
-            self._look()
+            await self._look()
         else:
             self._note_task(event.object, new=isinstance(event, Created))
 
@@ -108,7 +115,7 @@ class Reaper:
         dirty, self._dirty = self._dirty, {}
         dead, self._dead = self._dead, {}
         tx = self._store.view()
-        for slot in dirty:
+        async for slot in in_turns(dirty):
             surplus, unsettled = outlived(tx, slot)
             dead.update(dict.fromkeys(task.id for task in surplus))
             if unsettled:

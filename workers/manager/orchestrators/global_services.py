@@ -9,6 +9,7 @@ from swarmd import api, ids
 from swarmd.api import nodes, services, tasks
 from swarmd.clock import Clock
 from swarmd.store import Created, Deleted, Event, ReadTx, Select, Store, Updated, WriteTx, by
+from swarmd.turns import in_turns
 from workers.manager.orchestrators import (
     fit,
     new_task,
@@ -44,9 +45,9 @@ class GlobalServices(Loop):
             Select(api.Node, where=news.is_node_news),
         )
 
-    def look(self) -> None:
+    async def look(self) -> None:
         tx = self.store.view()
-        unfinished = recovery.unfinished(tx, services.is_global)
+        unfinished = await recovery.unfinished(tx, services.is_global)
         self._to_restart.update(dict.fromkeys(task.id for task in unfinished))
         mine = [service.id for service in tx.services.find() if services.is_global(service)]
         self._services.update(dict.fromkeys(mine))
@@ -75,7 +76,7 @@ class GlobalServices(Loop):
         change = partial(restart_global, now=self.clock.now(), random=self.random)
         await self.commit([partial(change, task_id=task_id) for task_id in to_restart])
         await self._reconcile_nodes(all_nodes)
-        for service_id in all_services:
+        async for service_id in in_turns(all_services, 1):
             await self._reconcile(service_id)
 
     async def _reconcile(self, service_id: str) -> None:

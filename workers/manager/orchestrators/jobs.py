@@ -32,7 +32,7 @@ class Jobs(Loop):
             Select(api.Task, where=_matters),
         )
 
-    def look(self) -> None:
+    async def look(self) -> None:
         mine = [
             service for service in self.store.view().services.find() if services.is_job(service)
         ]

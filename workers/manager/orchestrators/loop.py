@@ -45,7 +45,7 @@ class Loop(ABC):
         while True:
             try:
                 async with self.store.watch(*self.selects()) as watcher:
-                    self.look()
+                    await self.look()
                     await self.serve(watcher)
             except WatchOverflowError:
                 log.warning("too many changes at once: looking again", extra=fields(loop=self))
@@ -68,7 +68,7 @@ class Loop(ABC):
         told = fields(loop=self, changes=len(refused), reason=refused[0], retry_seconds=seconds)
         log.warning("changes were refused", extra=told)
         await self.clock.sleep(seconds)
-        self.look()
+        await self.look()
         self.wake()
         return results
 
@@ -87,8 +87,8 @@ class Loop(ABC):
         """What to watch."""
 
     @abstractmethod
-    def look(self) -> None:
-        """Note all that is to be done, from the store as it is."""
+    async def look(self) -> None:
+        """Note all that is to be done, from the store as it is; what changes meanwhile is news."""
 
     @abstractmethod
     def note(self, event: Event) -> None:

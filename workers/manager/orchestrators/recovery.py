@@ -1,4 +1,4 @@
-"""What a leader before us left undone (pure over a view).
+"""What a leader before us left undone (over a view, in turns).
 
 A leader can end between any two commits. What it would have done next is read from the tasks:
 those whose service is gone, those that ended and were not replaced, those whose node is lost.
@@ -10,26 +10,29 @@ from collections.abc import Callable
 from swarmd import api
 from swarmd.api import nodes, tasks
 from swarmd.store import ReadTx
+from swarmd.turns import in_turns
 
 Owns = Callable[[api.Service | None], bool]
 
 
-def abandoned(tx: ReadTx) -> list[api.Task]:
+async def abandoned(tx: ReadTx) -> list[api.Task]:
     """Tasks of services that were removed, which nobody has told to go."""
     return [
         task
-        for task in tx.tasks.find()
+        async for task in in_turns(tx.tasks.find())
         if tasks.is_of_service(task)
         and task.desired_state < api.TaskState.REMOVE
         and tx.services.get(task.service_id) is None
     ]
 
 
-def unfinished(tx: ReadTx, owns: Owns) -> list[api.Task]:
+async def unfinished(tx: ReadTx, owns: Owns) -> list[api.Task]:
     """Tasks of those services that are wanted still, and ended or lost their node."""
     known = {service.id for service in tx.services.find() if owns(service)}
     return [
-        task for task in tx.tasks.find() if task.service_id in known and needs_restart(tx, task)
+        task
+        async for task in in_turns(tx.tasks.find() if known else ())
+        if task.service_id in known and needs_restart(tx, task)
     ]
 
 

@@ -22,8 +22,8 @@ class Removals(Loop):
     def selects(self) -> Sequence[Select[Any]]:
         return (Select(api.Service, actions={Deleted}),)
 
-    def look(self) -> None:
-        abandoned = recovery.abandoned(self.store.view())
+    async def look(self) -> None:
+        abandoned = await recovery.abandoned(self.store.view())
         self._to_remove.update(dict.fromkeys(task.id for task in abandoned))
 
     def note(self, event: Event) -> None:

@@ -9,6 +9,7 @@ from swarmd import api, ids
 from swarmd.api import nodes, services, tasks
 from swarmd.clock import Clock
 from swarmd.store import Created, Deleted, Event, ReadTx, Select, Store, Updated, WriteTx, by
+from swarmd.turns import in_turns
 from workers.manager.orchestrators import new_task, news, recovery, restart_policy, restarts, slots
 from workers.manager.orchestrators.loop import Change, Loop, the_cluster
 from workers.manager.orchestrators.removals import remove
@@ -32,9 +33,9 @@ class Replicated(Loop):
             Select(api.Node, where=_loses_tasks),
         )
 
-    def look(self) -> None:
+    async def look(self) -> None:
         tx = self.store.view()
-        unfinished = recovery.unfinished(tx, services.is_replicated)
+        unfinished = await recovery.unfinished(tx, services.is_replicated)
         self._to_restart.update(dict.fromkeys(task.id for task in unfinished))
         mine = [service.id for service in tx.services.find() if services.is_replicated(service)]
         self._to_reconcile.update(dict.fromkeys(mine))
@@ -55,7 +56,7 @@ class Replicated(Loop):
     async def act(self) -> None:
         await self._restart()
         to_reconcile, self._to_reconcile = self._to_reconcile, {}
-        for service_id in to_reconcile:
+        async for service_id in in_turns(to_reconcile, 1):
             await self._reconcile(service_id)
 
     async def _restart(self) -> None:

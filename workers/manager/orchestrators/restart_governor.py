@@ -56,7 +56,7 @@ class RestartGovernor(TimedLoop):
             Select(Breaker),
         )
 
-    def look(self) -> None:
+    async def look(self) -> None:
         tx = self.store.view()
         self._streaks.clear()
         for state in _FAILED:

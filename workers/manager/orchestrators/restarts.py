@@ -105,7 +105,7 @@ class DelayedStarts(TimedLoop):
             Select(Breaker, actions={Updated, Deleted}),
         )
 
-    def look(self) -> None:
+    async def look(self) -> None:
         self._delayed.clear()
         self._held.clear()
         self._held_at.clear()

@@ -50,6 +50,8 @@ def surplus(filled: Sequence[Slot], keep: int) -> list[Slot]:
     spread evenly; on a node those first that do not run, then those with the highest number: the
     first of a stateful service is often its primary.
     """
+    if len(filled) <= keep:
+        return []
     on_node: defaultdict[str, int] = defaultdict(int)
     ranked: list[tuple[bool, int, Slot]] = []
     for slot in sorted(filled, key=_preference):

@@ -14,6 +14,7 @@ from swarmd.api import services, tasks, times
 from swarmd.clock import Clock, wait_event
 from swarmd.logs import fields, get_logger
 from swarmd.store import Event, ReadTx, Select, Store, WriteTx, by
+from swarmd.turns import in_turns
 from workers.manager.orchestrators import fit, new_task, slots, update_plan
 from workers.manager.orchestrators.loop import Change, TimedLoop
 from workers.manager.orchestrators.restarts import neighbours, replacement
@@ -45,7 +46,7 @@ class Updater(TimedLoop):
     def selects(self) -> Sequence[Select[Any]]:
         return (Select(api.Task, where=lambda event: event.object.service_id in self._rollouts),)
 
-    def look(self) -> None:
+    async def look(self) -> None:
         # What is under way was asked for by the orchestrators; after an overrun it is read anew.
         self._asked.update(self._rollouts)
         self._heard_since = self.clock.now()
@@ -64,16 +65,16 @@ class Updater(TimedLoop):
 
     async def act(self) -> None:
         now = self.clock.now()
-        for service_id in self._to_look_at(now):
+        for service_id in await self._to_look_at(now):
             rollout = self._rollouts.get(service_id)
             if rollout is not None:
                 await self._advance(rollout, now)
 
-    def _to_look_at(self, now: float) -> set[str]:
+    async def _to_look_at(self, now: float) -> set[str]:
         tx = self.store.view()
         asked, self._asked = self._asked, set()
         touched, self._touched = self._touched, {}
-        for service_id in asked:
+        async for service_id in in_turns(asked, 1):
             self._begin(tx, service_id)
         for service_id in touched.keys() - asked:
             self._see(tx, service_id, touched[service_id])

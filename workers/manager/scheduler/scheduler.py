@@ -20,6 +20,7 @@ from swarmd.store import (
     by,
 )
 from swarmd.store.events import AnyChange
+from swarmd.turns import in_turns
 from workers.manager.scheduler import decisions
 from workers.manager.scheduler.backlog import Backlog
 from workers.manager.scheduler.decisions import Decision
@@ -60,7 +61,7 @@ class Scheduler:
             Select(api.Volume, where=_concerns_us),
         )
         async with self._store.watch(*selects) as watcher:
-            self._load(self._store.view())
+            await self._load(self._store.view())
             while True:
                 await self._schedule()
                 for event in await watcher.next():
@@ -153,13 +154,13 @@ class Scheduler:
         self._of_given_node: set[str] = set()  # tasks that came with their node: not our choice
         self._in_flight: set[str] = set()  # assigned, but the event that says so is still to come
 
-    def _load(self, tx: ReadTx) -> None:
+    async def _load(self, tx: ReadTx) -> None:
         self._forget_all()
         for node in tx.nodes.find():
             self._nodes.put(node)
         for volume in tx.volumes.find():
             self._nodes.volumes.put(volume)
-        for task in tx.tasks.find():
+        async for task in in_turns(tx.tasks.find()):
             self._observe_task(task)
 
     def _observe(self, event: Event) -> None:
