@@ -48,8 +48,9 @@ def wait(condition: Callable[[], Any], what: str = "it", seconds: float = READY_
     """Wait until it holds; the seconds that took. Fails, naming it, when it never does."""
     begun = time.monotonic()
     while not condition():
-        assert time.monotonic() - begun < seconds, f"{what} did not happen within {seconds} s"
-        time.sleep(0.02)
+        spent = time.monotonic() - begun
+        assert spent < seconds, f"{what} did not happen within {seconds} s"
+        time.sleep(min(0.02 + spent / 20, 0.1))  # to look is work, which what is waited for needs
     return time.monotonic() - begun
 
 

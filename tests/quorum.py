@@ -39,12 +39,11 @@ class Managers:
         """Of tasks that no test may disturb."""
 
     def form(self) -> None:
-        """Start all of them, one joining after the other."""
+        """Start all of them; the others join the first one, both at once."""
         first, *others = self.nodes
         first.run()
-        token = manager_token(first)
         for node in others:
-            join(node, address_of(first), token)
+            node.environment |= joining(first)
         self.wait_whole()
 
     @property
@@ -134,10 +133,31 @@ def manager_token(node: RealNode) -> str:
     return str(found.root_ca.join_tokens.manager)
 
 
-def join(node: RealNode, address: str, token: str) -> None:
-    """As a manager, ready."""
-    node.environment |= {"SWARMD_JOIN_ADDR": address, "SWARMD_JOIN_TOKEN": token}
-    node.run()
+def joining(manager: RealNode) -> dict[str, str]:
+    """The environment of a node that joins that one, as a manager."""
+    return {"SWARMD_JOIN_ADDR": address_of(manager), "SWARMD_JOIN_TOKEN": manager_token(manager)}
+
+
+def is_reached(at: RealNode, node: str) -> bool:
+    """Whether the one manager has the other node for a manager that is there."""
+    up = api.RaftMemberStatus.Reachability.REACHABLE
+    with contextlib.suppress(grpc.RpcError, OSError):  # there is no quorum at the moment
+        return listed(at, node).manager_status.reachability == up
+    return False
+
+
+def is_plain_worker(node: RealNode) -> bool:
+    """A worker, ready, with the agent alone and nothing left of a manager's store."""
+    processes = {one["name"] for one in node.report.get("processes", ()) if one["pid"]}
+    left = (node.state_dir / "etcd").exists()
+    return (
+        node.is_ready() and node.report["role"] == "worker" and processes == {"agent"} and not left
+    )
+
+
+def listed(at: RealNode, node: str) -> api.Node:
+    """That node, as the manager knows it."""
+    return at.call("GetNode", api.GetNodeRequest(node_id=node)).node
 
 
 def address_of(node: RealNode) -> str:

@@ -1,4 +1,7 @@
-"""Managers that come and go, by way of what an operator has: promote, demote, leave, remove."""
+"""Managers that come, go and are lost, by way of what an operator has: promote, demote, leave …
+
+One cluster of three for all of them, in this order: each test leaves three managers to the next.
+"""
 
 import contextlib
 import os
@@ -10,7 +13,18 @@ import pytest
 
 from swarmd import api
 from tests.cluster import RealNode, wait
-from tests.quorum import Managers, formed, join, manager_token, node_id, why_not
+from tests.quorum import (
+    Managers,
+    formed,
+    host_pids,
+    is_plain_worker,
+    is_reached,
+    joining,
+    listed,
+    node_id,
+    signal_all,
+    why_not,
+)
 
 pytestmark = [
     pytest.mark.faults,
@@ -19,44 +33,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def two() -> Iterator[Managers]:
-    with formed(2) as managers:
+@pytest.fixture(scope="module")
+def three() -> Iterator[Managers]:
+    with formed(3) as managers:
         yield managers
-
-
-@contextlib.contextmanager
-def a_worker_of(manager: RealNode) -> Iterator[RealNode]:
-    token = manager.call("ListClusters", api.ListClustersRequest()).clusters[0]
-    with RealNode() as node:
-        join(node, manager.remote, token.root_ca.join_tokens.worker)
-        yield node
-
-
-def listed(at: RealNode, node: str) -> api.Node:
-    return at.call("GetNode", api.GetNodeRequest(node_id=node)).node
-
-
-def is_reached(at: RealNode, node: str) -> bool:
-    up = api.RaftMemberStatus.Reachability.REACHABLE
-    with contextlib.suppress(grpc.RpcError, OSError):  # there is no quorum at the moment
-        return listed(at, node).manager_status.reachability == up
-    return False
-
-
-def is_plain_worker(node: RealNode) -> bool:
-    """A worker, ready, with the agent alone and nothing left of a manager's store."""
-    processes = {one["name"] for one in node.report.get("processes", ()) if one["pid"]}
-    left = (node.state_dir / "etcd").exists()
-    return (
-        node.is_ready() and node.report["role"] == "worker" and processes == {"agent"} and not left
-    )
-
-
-def writes(node: RealNode) -> bool:
-    with contextlib.suppress(grpc.RpcError):
-        return bool(node.create_service("true"))
-    return False
 
 
 def ctl(node: RealNode, *words: str) -> str:
@@ -65,103 +45,121 @@ def ctl(node: RealNode, *words: str) -> str:
     return done.stdout
 
 
-def test_a_node_is_promoted_and_demoted_again_and_again_under_load(two: Managers):
-    first = two.nodes[0]
-    with a_worker_of(first) as third, two.load() as load:
-        service = third.ctl  # the worker's own manager answers only while it is one
-        service_id = first.create_service("sleep", "1000", replicas=3)
-        pids = first.wait_running(service_id, 3)
-        name = node_id(third)
+def promote(at: RealNode, node: RealNode) -> None:
+    """And wait until it answers as a manager."""
+    ctl(at, "node", "promote", node_id(node))
+    wait(lambda: is_reached(at, node_id(node)), "promoted", 120)
+    wait(lambda: is_reached(node, node_id(at)), "answers as a manager", 120)
+
+
+def writes(node: RealNode) -> bool:
+    with contextlib.suppress(grpc.RpcError, OSError):
+        return bool(node.create_service("true"))
+    return False
+
+
+def test_a_manager_is_demoted_and_promoted_again_and_again_under_load(three: Managers):
+    node = three.followers[0]
+    others = three.others(node)
+    service = others[0].create_service("sleep", "1000", replicas=3)
+    pids = others[0].wait_running(service, 3)
+    with three.load(at=others) as load:
         for _ in range(2):
-            ctl(first, "node", "promote", name)
-            wait(lambda: is_reached(first, name), "promoted", 120)
-            wait(lambda: service("node", "ls").returncode == 0, "answers as a manager")
+            ctl(others[0], "node", "demote", node_id(node))
+            wait(lambda: is_plain_worker(node), "demoted", 120)
             load.wait_written()
-            ctl(first, "node", "demote", name)
-            wait(lambda: is_plain_worker(third), "demoted", 120)
+            promote(others[0], node)
             load.wait_written()
-        assert pids == first.wait_running(service_id, 3)
+        assert pids == others[0].wait_running(service, 3)
     load.check()
 
 
-def test_a_leader_that_is_demoted_hands_over_first(two: Managers):
-    leader, follower = two.leader, two.followers[0]
-    with two.load(at=[follower]) as load:
-        ctl(leader, "node", "demote", node_id(leader))
-        wait(lambda: is_plain_worker(leader), "demoted", 120)
+def test_a_leader_that_is_demoted_hands_over_and_one_that_leaves_is_missed_by_no_quorum(
+    three: Managers,
+):
+    first, (second, last) = three.leader, three.followers
+    with three.load(at=[second, last]) as load:
+        ctl(first, "node", "demote", node_id(first))
+        wait(lambda: is_plain_worker(first), "demoted", 120)
         load.wait_written()
     load.check()
-    refused = follower.ctl("node", "demote", node_id(follower))
+
+    name = node_id(second)
+    left = second.swarmd("leave")
+    assert left.returncode == 0, left.stderr
+    wait(lambda: listed(last, name).role == api.NodeRole.WORKER, "a worker")
+    last.create_service("true")  # writes go on, with one vote of one
+    alone = last.swarmd("leave")
+    assert (1, True) == (alone.returncode, "the cluster is lost" in alone.stderr)
+    refused = last.ctl("node", "demote", "--force", node_id(last))
     assert "last manager" in refused.stderr
 
-
-def test_a_manager_that_leaves_is_missed_by_no_quorum(two: Managers):
-    stays, goes = two.leader, two.followers[0]
-    left = goes.swarmd("leave")
-    assert "stop it" in left.stderr or left.returncode == 0, left.stderr
-    name = node_id(goes) or left.stdout.split()[1]
-    wait(lambda: listed(stays, name).role == api.NodeRole.WORKER, "a worker")
-    stays.create_service("true")  # writes go on, with one vote of one
-    last = stays.swarmd("leave")
-    assert (1, True) == (last.returncode, "the cluster is lost" in last.stderr)
+    second.environment |= joining(last)
+    ctl(last, "node", "promote", node_id(first))
+    three.wait_whole()
 
 
-def test_a_dead_manager_is_demoted_and_removed_and_stays_out(two: Managers):
-    with RealNode() as third:
-        first = two.nodes[0]
-        join(third, first.remote, manager_token(first))
-        name = node_id(third)
-        wait(lambda: is_reached(first, name), "the third")
-        third.kill_all()
-        refused = first.ctl("node", "rm", "--force", name)
-        assert "must be demoted" in refused.stderr
-        ctl(first, "node", "demote", name)
-        wait(lambda: listed(first, name).role == api.NodeRole.WORKER, "demoted")
-        ctl(first, "node", "rm", "--force", name)
-        two.wait_whole()
-        status, said = third.refused()
-        assert 78 == status, said
-        assert f"node {name}" in said
-        assert "swarmd leave --force" in said
+def test_where_a_demotion_would_cost_the_quorum_it_is_refused_or_forced(three: Managers):
+    first, (second, away) = three.leader, three.followers
+    lost, name = node_id(away), node_id(second)
+    away.kill_all()
+    wait(lambda: not is_reached(first, lost), "seen as away")
+    refused = first.ctl("node", "demote", name)
+    assert (1, True) == (refused.returncode, "which is no quorum" in refused.stderr)
+    assert listed(first, name).spec.desired_role == api.NodeRole.MANAGER
+
+    forced = first.ctl("node", "demote", "--force", name)
+    assert (0, True) == (forced.returncode, "no call answered until it is back" in forced.stderr)
+    said = without_quorum(first)
+    assert "1 of the 2 managers cannot be reached" in said
+    assert f"at {away.remote}), and 2 have to run" in said
+    away.spawn()
+    wait(lambda: is_plain_worker(second), "demoted once there is a quorum again", 120)
+    promote(first, second)
+    three.wait_whole()
 
 
-def test_where_a_demotion_would_cost_the_quorum_it_is_refused(two: Managers):
-    with RealNode() as third:
-        first = two.leader
-        join(third, first.remote, manager_token(first))
-        name = node_id(third)
-        wait(lambda: is_reached(first, name), "the third")
-        third.kill_all()
-        wait(lambda: not is_reached(first, name), "seen as away")
-        refused = first.ctl("node", "demote", node_id(two.followers[0]))
-        assert "no quorum" in refused.stderr
+def without_quorum(node: RealNode) -> str:
+    """What a call is told, once there is none."""
+    told: list[str] = []
+
+    def is_told() -> bool:
+        try:
+            listed(node, node_id(node))
+        except grpc.RpcError as refusal:
+            told.append(str(refusal.details()))  # type: ignore[attr-defined]
+        return bool(told) and "there is no quorum" in told[-1]
+
+    wait(is_told, "told that there is no quorum", 120)
+    return told[-1]
 
 
-def test_one_manager_of_three_goes_on_alone_and_the_others_come_back_to_it():
-    with formed(3) as managers:
-        last, *others = managers.nodes[1], managers.nodes[0], managers.nodes[2]
-        service = last.create_service("sleep", "1000", replicas=3)
-        last.wait_running(service, 3)
-        with managers.load() as load:
-            load.wait_written(20)
-        for node in others:
-            node.kill_all()
-        os.kill(last.pid, signal.SIGTERM)
-        wait(lambda: not last.report, "stopped")
-        last.options += ("--force-new-cluster",)
-        last.run()
-        wait(lambda: writes(last), "a write")
-        load.check()  # by who is left: nothing acknowledged is lost
-        assert "others' nodes are workers" in last.log
-        back = others[0]
-        back.spawn()
-        wait(lambda: is_plain_worker(back), "back as a worker", 120)
-        ctl(last, "node", "promote", node_id(back))
-        wait(lambda: is_reached(last, node_id(back)), "promoted", 120)
-        # The option stands there still, and does nothing more.
-        os.kill(last.pid, signal.SIGKILL)
-        wait(lambda: not last.report and not last.is_locked(), "killed")
-        last.run()
-        wait(
-            lambda: is_reached(back, node_id(last)) and is_reached(last, node_id(back)), "both", 120
-        )
+def test_one_manager_of_three_goes_on_alone_with_all_that_it_acknowledged(three: Managers):
+    first, (survivor, last) = three.leader, three.followers
+    lost = node_id(last)
+    service = survivor.create_service("sleep", "1000", replicas=3)
+    survivor.wait_running(service, 3)
+    with three.load(clients=6) as load:
+        last.kill_all()  # from here on the two others need each other for every write
+        load.wait_written(20)
+        signal_all([*host_pids(first), *host_pids(survivor)], signal.SIGKILL)
+        first.kill_all()
+        wait(lambda: not survivor.is_locked(), "all of it gone")
+        survivor.options += ("--force-new-cluster",)
+        survivor.run()
+        wait(lambda: writes(survivor), "a write")
+    load.check()
+    assert "others' nodes are workers" in survivor.log
+    status = survivor.swarmd("status").stdout
+    assert "forced to go on without" in status
+    assert f"{lost} at {last.remote}" in status
+
+    last.spawn()
+    wait(lambda: is_plain_worker(last), "back as a worker", 120)
+    promote(survivor, last)
+    # The option stands there still, and does nothing more.
+    os.kill(survivor.pid, signal.SIGKILL)
+    wait(lambda: not survivor.report and not survivor.is_locked(), "killed")
+    survivor.run()
+    wait(lambda: is_reached(last, node_id(survivor)), "both", 120)
+    wait(lambda: is_reached(survivor, node_id(last)), "both", 120)

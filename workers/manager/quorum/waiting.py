@@ -107,10 +107,10 @@ class Waiting:
     async def _standing(self) -> None:
         """Ask the others, again and again, whether this manager is still one of them."""
         while True:
-            await self._clock.sleep(self._random.uniform(*_STANDING_SECONDS))
             members = await check_standing(self._others(), self.address, self._state_dir)
             if members:  # an etcd that never ran before does not begin with any other ones
                 await self._book.follow(members)
+            await self._clock.sleep(self._random.uniform(*_STANDING_SECONDS))
 
     def _certificates(self) -> NodeCertificates:
         return NodeCertificates.load(self._state_dir)
