@@ -32,6 +32,7 @@ from swarmd.quorum_file import QuorumFile
 from swarmd.security import join_tokens
 from swarmd.security.certificates import BadCertificateError, identity_of, parse_chain
 from swarmd.security.identity import MANAGER, Identity
+from swarmd.security.root_ca import digest
 from swarmd.state_dir import StateDir, supervisord_socket
 
 
@@ -50,9 +51,11 @@ def join(ctx: click.Context, /, force: bool, timeout: float, **values: Any) -> N
     if not config.join_addr:
         raise click.UsageError("--join-addr and --join-token (or --join-token-file) are needed.")
     try:
-        join_tokens.parse(config.join_token)
+        token = join_tokens.parse(config.join_token)
     except InvalidArgumentError as error:
         raise click.UsageError("the join token is malformed.") from error
+    if not force:
+        _refuse_same_cluster(state_dir, token.root_digest)
     _refuse_foreground(state_dir)
     deadline = time.monotonic() + timeout
     try:
@@ -130,6 +133,22 @@ def membership(place: StateDir) -> Identity | None:
         return identity_of(parse_chain(place.node_certificate.read_bytes())[0])
     except (FileNotFoundError, NotADirectoryError, BadCertificateError):
         return None
+
+
+def _refuse_same_cluster(place: StateDir, digest_of_root: str) -> None:
+    """A node changes its role where it is, whichever token it is given."""
+    member = membership(place)
+    if member is None or not place.root_ca.exists():
+        return
+    if digest(place.root_ca.read_bytes()) != digest_of_root:
+        return
+    manager = member.role == MANAGER
+    change = "demote" if manager else "promote"
+    raise click.ClickException(
+        f"this node is a {'manager' if manager else 'worker'} of that cluster already: `swarmctl"
+        f" node {change} {member.node_id}` on a manager changes that; to join it anew, `swarmd"
+        " leave` first, or give --force"
+    )
 
 
 def _refuse_foreground(place: StateDir) -> None:

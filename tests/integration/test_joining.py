@@ -239,6 +239,12 @@ def test_a_node_under_supervisord_joins_another_cluster(manager, worker):
     assert "worker" == worker.report["role"]
     assert READY == node_of(manager, worker).status.state
     assert [] == files_with(worker.state_dir, token_of(manager))
+    token.write_text(token_of(manager, "manager") + "\n")  # which would make it one, on a new host
+    for node, role, change in ((worker, "worker", "promote"), (manager, "manager", "demote")):
+        again = node.swarmd("join", *options)
+        said = f"a {role} of that cluster already: `swarmctl node {change} "
+        said += f"{node.report['node_id']}`"
+        assert (1, True) == (again.returncode, said in again.stderr)
     assert 0 == worker.swarmd("restart").returncode
     assert "worker" == worker.report["role"]
 
