@@ -155,6 +155,21 @@ def is_plain_worker(node: RealNode) -> bool:
     )
 
 
+def without_quorum(node: RealNode) -> str:
+    """What a call is told, once there is none."""
+    told: list[str] = []
+
+    def is_told() -> bool:
+        try:
+            listed(node, node_id(node))
+        except grpc.RpcError as refusal:
+            told.append(str(refusal.details()))  # type: ignore[attr-defined]
+        return bool(told) and "there is no quorum" in told[-1]
+
+    wait(is_told, "told that there is no quorum", 120)
+    return told[-1]
+
+
 def listed(at: RealNode, node: str) -> api.Node:
     """That node, as the manager knows it."""
     return at.call("GetNode", api.GetNodeRequest(node_id=node)).node

@@ -24,6 +24,7 @@ from tests.quorum import (
     node_id,
     signal_all,
     why_not,
+    without_quorum,
 )
 
 pytestmark = [
@@ -117,21 +118,6 @@ def test_where_a_demotion_would_cost_the_quorum_it_is_refused_or_forced(three: M
     wait(lambda: is_plain_worker(second), "demoted once there is a quorum again", 120)
     promote(first, second)
     three.wait_whole()
-
-
-def without_quorum(node: RealNode) -> str:
-    """What a call is told, once there is none."""
-    told: list[str] = []
-
-    def is_told() -> bool:
-        try:
-            listed(node, node_id(node))
-        except grpc.RpcError as refusal:
-            told.append(str(refusal.details()))  # type: ignore[attr-defined]
-        return bool(told) and "there is no quorum" in told[-1]
-
-    wait(is_told, "told that there is no quorum", 120)
-    return told[-1]
 
 
 def test_one_manager_of_three_goes_on_alone_with_all_that_it_acknowledged(three: Managers):
