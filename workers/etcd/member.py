@@ -210,4 +210,6 @@ def _said(line: str) -> tuple[str, str]:
 
 def _is_noise(said: str) -> bool:
     """What it calls a warning though nothing is wrong: its tokens, which are not used; streams."""
-    return said.startswith(("simple token", "established TCP", "apply request took too long"))
+    return said.startswith(
+        ("simple token", "established TCP", "apply request took too long", "quota exceeds")
+    )

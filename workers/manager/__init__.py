@@ -19,6 +19,7 @@ At the start, and of this one manager:
     listeners       which service answers on which socket
     health, metrics, observability, http_pages
                     whether it serves, and how it fares
+    wall_clock      says when the host's clock jumps
 
     quorum          several managers as one: joining, leaving, who leads
 

@@ -28,6 +28,7 @@ from workers.manager.leadership import Leadership
 from workers.manager.listeners import Services
 from workers.manager.observability import Observability
 from workers.manager.quorum.part import Part
+from workers.manager.wall_clock import WallClock
 
 log = get_logger(__name__)
 
@@ -129,6 +130,7 @@ class Manager:
                     own,
                     services.dispatcher.attention,
                     Observability(self._config, self._store),
+                    WallClock(self._clock),
                 )
             ]
             log.info(
