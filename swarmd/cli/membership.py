@@ -95,7 +95,7 @@ def leave(config: Path | None, state_dir: Path, force: bool, timeout: float) -> 
         return
     click.echo(f"node {member.node_id} left cluster {member.cluster_id}")
     if member.role != MANAGER:
-        click.echo(f"its managers list it as DOWN until `swarmctl node remove {member.node_id}`")
+        click.echo(f"its managers list it as Down until `swarmctl node remove {member.node_id}`")
 
 
 def _as_worker(
