@@ -6,6 +6,7 @@ part       what the rest of the manager knows of it: alone, or one of several
 opening    at a manager's start: join, or come back, and wait for the quorum
 joining    a new manager's part: ask, keep the answer, wait until its etcd is a voter
 moving     the store goes from this manager's file into etcd, when the second manager asks
+disk       whether there is room for etcd
 server     what other managers ask: to join, and where everyone is
 members    the leader's part: learners become voters, who is no manager any more is removed
 roles      promotion and demotion, as the nodes' specs ask for

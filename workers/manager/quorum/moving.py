@@ -24,6 +24,7 @@ from swarmd.state_dir import PRIVATE_DIR, StateDir
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient
 from swarmd.store.etcd.transfer import copy_into
+from workers.manager.quorum.disk import check_room
 from workers.manager.quorum.leaving import forget
 
 log = get_logger(__name__)
@@ -61,6 +62,7 @@ class Moving:
             log.exception("not known whether the store moved: starting again to see")
 
     def _begin(self, quorum: QuorumFile) -> None:
+        check_room(self._state_dir.root, self._state_dir.store.stat().st_size)
         discard(self._state_dir.etcd)  # what may be left of an earlier one
         self._state_dir.etcd.mkdir(mode=PRIVATE_DIR)
         quorum.save(self._state_dir.quorum)

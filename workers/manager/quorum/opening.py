@@ -10,7 +10,7 @@ from typing import NoReturn
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.config import NodeConfig
-from swarmd.errors import CannotBootError, UnavailableError
+from swarmd.errors import CannotBootError, ResourceExhaustedError, UnavailableError
 from swarmd.etcd_program import shared_etcd
 from swarmd.ipc.messages import Quorum, Up
 from swarmd.logs import fields, get_logger
@@ -22,6 +22,7 @@ from swarmd.state_dir import StateDir
 from swarmd.store.etcd import EtcdBackend, EtcdClient, EtcdLease
 from swarmd.store.sqlite_file import beside
 from workers.manager.quorum.addresses import AddressBook
+from workers.manager.quorum.disk import check_room
 from workers.manager.quorum.joining import (
     DemotedError,
     NoMemberError,
@@ -109,7 +110,7 @@ class Opening:
                 return client
 
     async def _join(self, waiting: Waiting, others: list[str]) -> None:
-        await asyncio.to_thread(shared_etcd, self._config.store)  # rather than join without it
+        await asyncio.to_thread(self._check_host)
         log.info("joining the other managers", extra=fields(at=", ".join(others)))
 
         def addresses() -> list[str]:
@@ -118,6 +119,14 @@ class Opening:
 
         await join_quorum(addresses, waiting.address, self._state_dir, self._clock, self._random)
         await self._book.reload()
+
+    def _check_host(self) -> None:
+        """Rather than join, and be of no use; raises CannotBootError."""
+        shared_etcd(self._config.store)
+        try:
+            check_room(self._state_dir.root)
+        except ResourceExhaustedError as error:
+            raise CannotBootError(f"this manager cannot join: {error}") from error
 
     async def step_down(self, address: str) -> NoReturn:
         """Be a worker's manager no more; never returns, as the parent ends this process."""
