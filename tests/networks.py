@@ -17,6 +17,7 @@ import pytest
 
 from swarmd import api
 from swarmd.api import times
+from tests.cable import laid
 from tests.cluster import RealNode, wait
 
 _PORT = 4242
@@ -58,13 +59,13 @@ class Lan:
             self._names.append(name)
         else:
             self._namespace(name)
-        host = Host(name, f"10.99.0.{number}", f"p{number}")
+        host = Host(name, f"10.0.0.{number}", f"p{number}")
         switch = ("netns", self._switch)
         _run("ip", "-n", name, "link", "add", "lan0", "type", "veth", "peer", host.port, *switch)
         _run("ip", "-n", name, "addr", "add", f"{host.address}/24", "dev", "lan0")
         for link in ("lo", "lan0"):
             _run("ip", "-n", name, "link", "set", link, "up")
-        _run(*self._in_switch("ip", "link", "set", host.port, "master", "lan", "up"))
+        self._plug(host.port, "lan")
         return host
 
     @contextlib.contextmanager
@@ -80,12 +81,30 @@ class Lan:
         """The end of a cut, before its block ends."""
         self._set(host, _FORWARDING)
 
+    @contextlib.contextmanager
+    def slow(self, host: Host, seconds: float, loss: float) -> Iterator[None]:
+        """What it sends arrives that much later, or is lost with that probability."""
+        near, far, between = (f"{host.port}{end}" for end in ("n", "f", "b"))
+        _run(*self._in_switch("ip", "link", "add", "name", between, "type", "bridge"))
+        _run(*self._in_switch("ip", "link", "set", between, "up"))
+        with laid(self._switch, near, far, seconds, loss):
+            for port, bridge in ((near, between), (far, "lan"), (host.port, between)):
+                self._plug(port, bridge)
+            try:
+                yield
+            finally:
+                self._plug(host.port, "lan")
+        _run(*self._in_switch("ip", "link", "del", between))
+
     def close(self) -> None:
         for name in self._names:
             subprocess.run(["ip", "netns", "delete", name], check=False)
 
     def _set(self, host: Host, state: str) -> None:
         _run(*self._in_switch("bridge", "link", "set", "dev", host.port, "state", state))
+
+    def _plug(self, port: str, bridge: str) -> None:
+        _run(*self._in_switch("ip", "link", "set", port, "master", bridge, "up"))
 
     def _in_switch(self, *command: str) -> list[str]:
         return ["ip", "netns", "exec", self._switch, *command]

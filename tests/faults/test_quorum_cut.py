@@ -191,18 +191,10 @@ def configs(node: RealNode) -> set[str]:
 
 
 def test_a_slow_network_that_loses_packets(managers: Cut) -> None:
-
-    shaped = ("tc", "qdisc", "add", "dev", "lan0", "root", "netem", "delay", "200ms", "loss", "5%")
-    for node in managers.nodes:
-        command = host_of(node).host.enter(*shaped)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"this kernel has no netem: {done.stderr.strip()}")
-    try:
-        with managers.load() as load:
+    with managers.load() as load:
+        with contextlib.ExitStack() as stack:
+            for node in managers.nodes:
+                stack.enter_context(managers.lan.slow(host_of(node).host, 0.2, 0.05))
             load.wait_written(50)
-        load.check()
-    finally:
-        for node in managers.nodes:
-            command = host_of(node).host.enter("tc", "qdisc", "del", "dev", "lan0", "root")
-            subprocess.run(command, check=True)
+        load.wait_written(30)
+    load.check()
