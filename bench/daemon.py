@@ -16,7 +16,7 @@ from typing import Any
 
 from swarmd.state_dir import StateDir
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 LOOK_SECONDS = 0.005
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
+import psutil
 
 from bench.daemon import Daemon, daemon, wait
 from bench.writer import Door
@@ -79,6 +80,20 @@ class Ours:
             process.wait(60)
             self.of[number].start()
         wait(lambda: all(map(self._is_ready, range(len(self.of)))))
+
+    def beside(self, leader: Daemon) -> dict[str, psutil.Process]:
+        """The quorum's processes beside the leader's manager, by what they are."""
+        found = {}
+        for number, one in enumerate(self.of, 1):
+            place = "leader" if one is leader else f"follower {number}"
+            workers = {each["name"]: each["pid"] for each in one.report()["processes"]}
+            if one is not leader:
+                found[f"{place}'s manager"] = psutil.Process(workers["manager"])
+            if "etcd" in workers:
+                found[f"{place}'s etcd worker"] = psutil.Process(workers["etcd"])
+                (etcd,) = found[f"{place}'s etcd worker"].children()
+                found[f"{place}'s etcd"] = etcd
+        return found
 
     def _is_ready(self, number: int) -> bool:
         return bool(self.of[number].report().get("ready"))

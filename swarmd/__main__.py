@@ -5,6 +5,7 @@ ends the process as it ends any other.
 """
 
 import signal
+import sys
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us knows
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -12,6 +13,9 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoeve
 
 def run() -> None:
     """The command line, as the program `swarmd`."""
+    if sys.argv[1:2] == ["run"]:
+        # The parent speaks no TLS. asyncio does without, and has OpenSSL's 5 MiB left out.
+        sys.modules["ssl"] = None  # type: ignore[assignment]
     from swarmd.cli.main import main  # noqa: PLC0415  that is what may be interrupted
 
     main(prog_name="swarmd")

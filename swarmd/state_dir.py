@@ -1,7 +1,6 @@
 """Where each file of a node lives on disk, and how one is replaced atomically."""
 
 import contextlib
-import hashlib
 import os
 import stat
 import tempfile
@@ -127,6 +126,8 @@ def supervisord_socket(directory: Path) -> Path:
     path = directory / "supervisord.sock"
     if len(os.fsencode(path)) + _TEMPORARY_SUFFIX <= LONGEST_SOCKET:
         return path
+    import hashlib  # noqa: PLC0415  it brings OpenSSL along, which the parent is spared
+
     short = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"swarmd-{os.getuid()}-{short}" / path.name
 

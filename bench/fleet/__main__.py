@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-from bench.daemon import Daemon, daemon
+from bench.daemon import Daemon
 from bench.figures import Figure, show
 from bench.fleet import Behaviour, Fleet, phases
 from bench.fleet.cluster import Cluster
+from bench.managers import Ours, managers
 from swarmd.rpc.wakeups import take_all
 
 Phase = Callable[[Daemon, Cluster, Fleet], AsyncIterator[Figure]]
@@ -23,14 +24,15 @@ Phase = Callable[[Daemon, Cluster, Fleet], AsyncIterator[Figure]]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--nodes", default=100, show_default=True, help="Simulated nodes.")
+@click.option("--managers", "count", default=1, show_default=True, help="Managers of them.")
 @click.option("--tasks", default=10_000, show_default=True, help="Tasks of one service on them.")
 @click.option("--every-state", is_flag=True, help="Report each state, as real agents do.")
 @click.option("--idle", default=10.0, show_default=True, help="Seconds to look at it idle.")
 @click.option("--update", is_flag=True, help="Then update another thousand tasks, 50 at a time.")
 @click.option("--lose", is_flag=True, help="Then lose a tenth of the nodes.")
 @click.option("--restart", is_flag=True, help="Then kill the manager.")
-def main(as_json: bool, tasks: int, idle: float, **options: Any) -> None:
-    """Measure a manager under a fleet."""
+def main(as_json: bool, tasks: int, idle: float, count: int, **options: Any) -> None:
+    """Measure a manager, or several, under a fleet."""
     how = Behaviour(every_state=options["every_state"])
     chosen: list[Phase] = [
         partial(_join, nodes=options["nodes"], how=how),
@@ -43,21 +45,26 @@ def main(as_json: bool, tasks: int, idle: float, **options: Any) -> None:
         chosen.append(lambda _, cluster, fleet: phases.lose(cluster, fleet, tasks))
     if options["restart"]:
         chosen.append(lambda one, _, fleet: phases.restart(one, fleet))
-    show(measure(chosen), as_json=as_json)
+    show(measure(chosen, count), as_json=as_json)
 
 
-def measure(chosen: list[Phase]) -> Iterator[Figure]:
-    """A fresh manager, and one phase after another."""
-    with daemon() as one, asyncio.Runner() as runner:
-        one.start()
-        figures = _measure(one, chosen)
+def measure(chosen: list[Phase], count: int) -> Iterator[Figure]:
+    """So many fresh managers, and one phase after another."""
+    with managers(count) as some, asyncio.Runner() as runner:
+        figures = _measure(some, chosen)
         take_all(runner.get_loop())
         while figure := runner.run(anext(figures, None)):
             yield figure
 
 
-async def _measure(one: Daemon, chosen: list[Phase]) -> AsyncIterator[Figure]:
-    async with Cluster.of(one) as cluster, Fleet(cluster.address, cluster.token) as fleet:
+async def _measure(some: Ours, chosen: list[Phase]) -> AsyncIterator[Figure]:
+    one = some.of[some.leader()]
+    further = [str(other.report()["remote_addr"]) for other in some.of if other is not one]
+    async with (
+        Cluster.of(one) as cluster,
+        Fleet(cluster.address, cluster.token, further=further) as fleet,
+    ):
+        cluster.others = some.beside(one)
         await cluster.drain_all()
         for phase in chosen:
             async for figure in phase(one, cluster, fleet):
@@ -80,7 +87,7 @@ async def _join(
 
 async def _tasks(_: Daemon, cluster: Cluster, fleet: Fleet, tasks: int) -> AsyncIterator[Figure]:
     nodes = len(fleet.agents)
-    begin, spent = time.monotonic(), cluster.cpu_seconds
+    begin, spent, others = time.monotonic(), cluster.cpu_seconds, cluster.others_cpu_seconds
     service_id = await cluster.create("many", tasks)
     created = time.monotonic()
     await cluster.wait_running(service_id, tasks)
@@ -90,6 +97,8 @@ async def _tasks(_: Daemon, cluster: Cluster, fleet: Fleet, tasks: int) -> Async
     yield Figure("… create to all RUNNING", running - begin, "s")
     yield Figure("… then to quiet", quiet - running, "s")
     yield Figure("… of the manager's CPU", cluster.cpu_seconds - spent, "s")
+    for name, seconds in cluster.others_cpu_seconds.items():
+        yield Figure(f"… of the CPU: {name}", seconds - others[name], "s")
     yield Figure("… memory of the manager", cluster.memory_mebibytes, "MiB")
     slowest = max(agent.slowest_beat for agent in fleet.agents)
     yield Figure("… slowest heartbeat", slowest, "s")

@@ -21,13 +21,14 @@ _BEATING_SHARE = 0.0005  # of a core, for each node's heartbeats
 
 
 class Cluster:
-    """Calls that a benchmark makes of a cluster of one manager."""
+    """Calls that a benchmark makes of a cluster, by the manager that leads it."""
 
     def __init__(self, control: Any, address: str, token: str, pid: int) -> None:
         self.control = control
         self.address = address
         self.token = token
         self.manager = psutil.Process(pid)
+        self.others: dict[str, psutil.Process] = {}
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -103,6 +104,12 @@ class Cluster:
         """What the manager has spent so far."""
         times = self.manager.cpu_times()
         return float(times.user + times.system)
+
+    @property
+    def others_cpu_seconds(self) -> dict[str, float]:
+        """The same of the quorum's other processes, by what they are."""
+        times = {name: one.cpu_times() for name, one in self.others.items()}
+        return {name: float(one.user + one.system) for name, one in times.items()}
 
     @property
     def memory_mebibytes(self) -> float:

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import resource
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from typing import Self
 
@@ -15,12 +17,20 @@ from bench.fleet.enrolment import enrol, root_of
 class Fleet:
     """Nodes of the cluster whose manager listens at `address`; they leave with the block.
 
-    They vanish without a word: whoever goes on with the cluster removes them.
+    With `further` managers, each node keeps to one of them all, in turn. They vanish without a
+    word: whoever goes on with the cluster removes them.
     """
 
-    def __init__(self, address: str, token: str, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        random: Random | None = None,
+        further: Sequence[str] = (),
+    ) -> None:
         self.agents: list[Agent] = []
         self._address = address
+        self._addresses = itertools.cycle([address, *further])
         self._token = token
         self._random = random or Random(0)
         self._running: list[asyncio.Task[None]] = []
@@ -72,7 +82,7 @@ class Fleet:
     async def _join(self, how: Behaviour, root: bytes) -> Agent:
         chance = Random(self._random.random())
         certificates = await enrol(self._address, self._token, chance, root)
-        agent = Agent(self._address, certificates, how, chance)
+        agent = Agent(next(self._addresses), certificates, how, chance)
         self._running.append(asyncio.get_running_loop().create_task(agent.run()))
         self.agents.append(agent)
         await agent.registered.wait()

@@ -40,12 +40,7 @@ class Leadership:
 
     async def _lead(self, components: Sequence[Component], lost: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            running = []
-            for one in components:
-                running.append(group.create_task(one.run(), name=type(one).__name__))
-                # Each looks at the whole store first, which can take a second: the loop turns
-                # between two of them, or its parent would take this process for hung.
-                await asyncio.sleep(0)
+            running = [group.create_task(one.run(), name=type(one).__name__) for one in components]
             await lost.wait()
             for task in running:
                 task.cancel()
