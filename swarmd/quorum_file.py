@@ -7,9 +7,11 @@ reached: an address that changed is used from then on. Without the file there is
 """
 
 import contextlib
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -75,6 +77,27 @@ class QuorumFile:
             raise ValueError(record)
         forced = record.get("forced", False) is True
         return cls(node_id=node_id, members=members, start=start, forced=forced)
+
+
+def change(path: Path, how: Callable[[QuorumFile], QuorumFile]) -> QuorumFile | None:
+    """What the file says then; None where there is none, and nothing happens.
+
+    The manager worker and the etcd worker both do so, each as it starts, and one waits for the
+    other. Blocks; raises CorruptStateError or OSError.
+    """
+    try:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        found = QuorumFile.load(path)
+        changed = how(found) if found is not None else None
+        if changed is not None and changed != found:
+            changed.save(path)
+        return changed
+    finally:
+        os.close(directory)
 
 
 def is_shared(path: Path) -> bool:

@@ -39,11 +39,12 @@ class Managers:
         """Of tasks that no test may disturb."""
 
     def form(self) -> None:
-        """Start all of them; the others join the first one, both at once."""
+        """Start all of them, one joining after the other."""
         first, *others = self.nodes
         first.run()
         for node in others:
             node.environment |= joining(first)
+            node.run()
         self.wait_whole()
 
     @property

@@ -5,7 +5,7 @@ from typing import Final
 
 from swarmd.errors import CannotBootError, SwarmError
 from swarmd.logs import fields, get_logger
-from swarmd.quorum_file import FORCED, QuorumFile
+from swarmd.quorum_file import FORCED, QuorumFile, change
 from swarmd.state_dir import StateDir
 from swarmd.store.etcd.wal import DamagedLogError
 from workers.etcd import unheard
@@ -24,11 +24,9 @@ def quorum_at_start(state_dir: StateDir, *, force: bool) -> tuple[QuorumFile, Ma
     found = QuorumFile.load(state_dir.quorum)
     if found is None:
         raise SwarmError(f"{state_dir.quorum} is missing: this manager is of no quorum")
-    quorum = found.at_start(force=force)
-    forced = quorum.start == FORCED
+    forced = found.at_start(force=force).start == FORCED
     ending = _read(state_dir) if forced else None  # before anything is changed
-    if quorum != found:
-        quorum.save(state_dir.quorum)
+    quorum = change(state_dir.quorum, lambda file: file.at_start(force=force)) or found
     if ending is not None:
         return quorum, {"forced": _go_on_alone(found, ending)}
     if force:
@@ -51,8 +49,8 @@ def _read(state_dir: StateDir) -> unheard.Log:
 
 def _go_on_alone(found: QuorumFile, ending: unheard.Log) -> str:
     """Make it so that nothing in the log is dropped; what was done, in a line."""
-    others = [f"{name} at {at or '?'}" for name, at in found.members.items()]
-    lost = ", ".join(one for one in others if not one.startswith(found.node_id)) or "others"
+    others = {name: at or "?" for name, at in found.members.items() if name != found.node_id}
+    lost = ", ".join(f"{name} at {at}" for name, at in others.items()) or "others"
     count, last = len(ending.unheard), ending.last
     unheard.commit_all(ending)
     kept = f"kept {count} entries of the log that it had not heard to be committed"

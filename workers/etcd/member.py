@@ -66,19 +66,20 @@ class Member:
     async def keep(self, clock: Clock, random: Random) -> None:
         """Run it; again, as long as it has no data yet: it cannot begin while the others are away.
 
-        And again where the others have removed it: its manager hears that from them, and has this
-        stopped. Raises as `run` does.
+        And again, but not soon, where the others have removed it: its manager hears that from them,
+        and has this stopped. Raises as `run` does.
         """
-        backoff = Backoff(0.2, 3.0, random)
+        backoff, removed = Backoff(0.2, 3.0, random), Backoff(3.0, 30.0, random)
         while True:
             try:
                 await self.run()
             except CannotBootError:
                 raise
             except SwarmError as error:
-                if self._has_data() and not isinstance(error, RemovedError):
+                again = removed if isinstance(error, RemovedError) else backoff
+                if again is backoff and self._has_data():
                     raise
-                delay = backoff.next()
+                delay = again.next()
                 log.warning("etcd does not run", extra=fields(error=error, retry_in=delay))
                 await clock.sleep(delay)
 

@@ -34,6 +34,16 @@ async def quorum(etcd_root: Path) -> AsyncIterator[Quorum]:
         quorum.kill()
 
 
+@pytest.fixture
+def alone(etcd_root: Path) -> Iterator[Member]:
+    """The only member of one."""
+    if why_not():
+        pytest.skip(why_not())
+    quorum = Quorum(etcd_root, 1)
+    yield quorum.members[0]
+    quorum.kill()
+
+
 def store_on(member: Member, seconds: int = 2) -> Store:
     """A manager's store over that member, as a manager of that name."""
     clock, chance = SystemClock(), random.Random(0)

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,14 +17,6 @@ from workers.etcd import unheard
 
 pytestmark = pytest.mark.timeout(120)
 WRITES = 20
-
-
-@pytest.fixture
-def alone(etcd_root: Path) -> Iterator[Member]:
-    """The only member."""
-    quorum = Quorum(etcd_root, 1)
-    yield quorum.members[0]
-    quorum.kill()
 
 
 @asynccontextmanager

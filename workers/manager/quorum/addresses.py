@@ -20,7 +20,7 @@ from swarmd.api.protos.quorum_pb2_grpc import QuorumStub
 from swarmd.clock import Clock
 from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
-from swarmd.quorum_file import QuorumFile
+from swarmd.quorum_file import QuorumFile, change
 from swarmd.rpc.channel import dial_manager
 from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
@@ -72,12 +72,9 @@ class AddressBook:
         """The store is whole: from here on it is started as any other."""
         await self._change(QuorumFile.started)
 
-    async def _change(self, change: Callable[[QuorumFile], QuorumFile]) -> None:
+    async def _change(self, how: Callable[[QuorumFile], QuorumFile]) -> None:
         async with self._writing:
-            await self.reload()  # the etcd worker writes it too, as it starts
-            if self.file is not None and (changed := change(self.file)) != self.file:
-                await asyncio.to_thread(changed.save, self._path)
-                self.file = changed
+            self.file = await asyncio.to_thread(change, self._path, how)
 
 
 class KeepAddresses:

@@ -15,11 +15,13 @@ from swarmd.errors import FailedPreconditionError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.store import Store, by
 from swarmd.store.etcd import EtcdClient
+from swarmd.store.etcd.shared_keys import SharedKeys
 from workers.manager.addresses import takes_connections
 
 log = get_logger(__name__)
 _LOOK_SECONDS: Final = 0.5
 _SETTLED_SECONDS: Final = 3.0
+_PATIENCE_SECONDS: Final = 900.0  # with another one that joins: a large store takes its time
 _PREFIX: Final = "unix://"
 _SUFFIX: Final = ":0"
 
@@ -40,8 +42,10 @@ def peer_url(node_id: str) -> str:
 class Membership:
     """What the leader asks of its etcd; each call raises UnavailableError without a quorum."""
 
-    def __init__(self, client: EtcdClient) -> None:
+    def __init__(self, client: EtcdClient, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
+        self._waited_for = (0, 0.0)  # which learner, and since when another one waits for it
 
     async def members(self) -> Mapping[str, Member]:
         """By node id."""
@@ -52,14 +56,21 @@ class Membership:
     async def add(self, node_id: str, away: Collection[str] = ()) -> Mapping[str, Member]:
         """Make that node a learner that knows nothing yet; every member then.
 
-        etcd has one learner at a time: one that is `away` gives way, and joins again once it is
-        back. Raises UnavailableError while another one learns.
+        etcd has one learner at a time: one that is `away`, or does not get on for long, gives way,
+        and joins again. Raises UnavailableError while another one learns.
         """
         members = await self.members()
         for learner in [one for one in members.values() if one.learns and one.node_id != node_id]:
-            if learner.node_id not in away:
-                raise UnavailableError(f"manager {learner.node_id} is still joining: try again")
-            log.warning("a manager that joins is away", extra=fields(node=learner.node_id))
+            waited = self._waits_for(learner)
+            if learner.node_id not in away and waited < _PATIENCE_SECONDS:
+                raise UnavailableError(
+                    f"manager {learner.node_id} is still joining: try again (if it does not get on:"
+                    f" `swarmctl node demote {learner.node_id}`)"
+                )
+            log.warning(
+                "a manager that joins does not get on: another one goes first",
+                extra=fields(node=learner.node_id, waited=round(waited)),
+            )
             await self.remove(learner)
         if node_id in members:  # with the log that etcd counts on gone, it is another member
             await self.remove(members[node_id])
@@ -67,6 +78,13 @@ class Membership:
         answer = await self._client.call(self._client.cluster.MemberAdd, request)
         log.info("a manager joins the quorum", extra=fields(node=node_id))
         return {one.node_id: one for one in map(_member, answer.members)}
+
+    def _waits_for(self, learner: Member) -> float:
+        """For so many seconds by now."""
+        now = self._clock.monotonic()
+        if self._waited_for[0] != learner.number:
+            self._waited_for = learner.number, now
+        return now - self._waited_for[1]
 
     async def promote(self, member: Member) -> bool:
         """Give a learner its vote; False while it lacks something."""
@@ -119,7 +137,15 @@ def check_removable(members: Mapping[str, Member], node_id: str, reachable: set[
 class KeepMembers:
     """The leader's component: learners get their vote, and who is no manager any more goes."""
 
-    def __init__(self, store: Store, membership: Membership, own_id: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        membership: Membership,
+        keys: SharedKeys,
+        own_id: str,
+        clock: Clock,
+    ) -> None:
+        self._keys = keys
         self._store = store
         self._membership = membership
         self._own_id = own_id
@@ -157,7 +183,18 @@ class KeepMembers:
             if member.node_id not in managers and member.node_id != self._own_id:
                 await self._membership.remove(member)
             elif member.learns and await self._is_here(member.node_id):
-                await self._membership.promote(member)
+                await self._take_in(member)
+
+    async def _take_in(self, member: Member) -> None:
+        """Give it its vote, if it was given every key that something in the store may be under."""
+        record, held = self._keys.record, (await self._keys.held()).get(member.number)
+        if record is None or (held is not None and record.used <= held):
+            await self._membership.promote(member)
+        elif held is not None:
+            log.warning(
+                "a data key came after it: it joins again", extra=fields(node=member.node_id)
+            )
+            await self._membership.remove(member)
 
     async def _is_here(self, node_id: str) -> bool:
         """Now: the vote of one that has everything, and is gone, can cost the quorum."""

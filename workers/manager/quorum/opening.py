@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import NoReturn
@@ -131,11 +132,13 @@ class Opening:
     async def step_down(self, address: str) -> NoReturn:
         """Be a worker's manager no more; never returns, as the parent ends this process."""
         log.info("this node was demoted")
+        known = await asyncio.to_thread(_known, self._state_dir, self._config)
+        others = cycle(dict.fromkeys([address, *known]))
         await forget(self._state_dir, self._report)
         backoff = Backoff(0.2, 5.0, self._random)
         while True:
             try:
-                await become_worker(address, self._state_dir, self._report)
+                await become_worker(next(others), self._state_dir, self._report)
             except UnavailableError as error:
                 delay = backoff.next()
                 log.warning("not a worker yet", extra=fields(reason=error, retry_in=delay))
@@ -151,7 +154,6 @@ def shared_backend(
     state_dir = StateDir(config.state_dir)
     seconds = max(1, math.ceil(1.5 * config.election_tick))  # etcd grants no shorter lease
     lease = EtcdLease(client, node_id, seconds, clock, random)
-    data_key.finish(state_dir.node_key)  # the move sealed everything under the newest
     sealer = data_key.open_data_keys(state_dir.node_key).sealer(state_dir.node_key)
     return EtcdBackend(client, lease, sealer, clock, random)
 
