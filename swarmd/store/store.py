@@ -57,6 +57,10 @@ class _Call(Generic[T]):
         if len(self.outcomes) == len(self.changes) and not self.done.done():
             self.done.set_result(None)
 
+    def refuse(self, error: SwarmError) -> None:
+        """What is not done by now will not be."""
+        self.settle([_Raised(error)] * (len(self.changes) - len(self.outcomes)))
+
     def fail(self, error: Exception) -> None:
         if not self.done.done():
             self.done.set_exception(error)
@@ -313,8 +317,11 @@ class Store:
         try:
             while await self._wait_queued():
                 async with self._writing:
-                    group = self._gather()
-                    await self._commit(group)
+                    if self.lease.held:
+                        group = self._gather()
+                        await self._commit(group)
+                    else:
+                        self._refuse_queued()
                 group = None
         finally:
             # Only a cancelled or broken writer comes here with work left.
@@ -330,6 +337,11 @@ class Store:
             self._queued.clear()
             await self._queued.wait()
         return bool(self._queue)
+
+    def _refuse_queued(self) -> None:
+        """The lead is lost: to try all that waits, in vain, would keep the loop for seconds."""
+        while self._queue:
+            self._queue.popleft().refuse(NotLeaderError())
 
     def _gather(self) -> _Group:
         group = _Group(self._tables, self._version, self._clock.now(), self.room)

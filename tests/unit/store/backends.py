@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from swarmd.errors import UnavailableError
 from swarmd.store import MemoryBackend, Row
+from swarmd.store.backend import AlwaysHeld
 
 
 class FailingBackend(MemoryBackend):
@@ -36,6 +37,16 @@ class GatedBackend(MemoryBackend):
         await self.open.wait()
         self.sizes.append(len(rows))
         await super().commit(version, rows)
+
+
+class LosableLease(AlwaysHeld):
+    """Held as long as it is `ours`."""
+
+    ours = True
+
+    @property
+    def held(self) -> bool:
+        return self.ours
 
 
 class PowerCutError(Exception):

@@ -11,6 +11,7 @@ from swarmd.api import times
 from swarmd.errors import (
     NameConflictError,
     NotFoundError,
+    NotLeaderError,
     ResourceExhaustedError,
     SwarmError,
     UnavailableError,
@@ -18,7 +19,7 @@ from swarmd.errors import (
 from swarmd.store import Backend, MemoryBackend, Store, WriteTx, by
 from tests import builders
 from tests.fakes.clock import FakeClock
-from tests.unit.store.backends import FailingBackend, GatedBackend
+from tests.unit.store.backends import FailingBackend, GatedBackend, LosableLease
 
 
 def create(task: api.Task) -> Callable[[WriteTx], api.Task]:
@@ -212,6 +213,18 @@ async def test_a_long_batch_lets_others_in_between(clock: FakeClock) -> None:
         single.add_done_callback(lambda _: done.append("single"))
         backend.open.set()
     assert ["single", "batch"] == done
+
+
+async def test_what_waits_when_the_lead_is_lost_is_refused_untried(clock: FakeClock) -> None:
+    backend = GatedBackend()
+    backend.lease = lease = LosableLease()
+    async with Store(backend, clock) as store, asyncio.TaskGroup() as group:
+        batch = group.create_task(store.batch([create(builders.task()) for _ in range(900)]))
+        await backend.waits.wait()
+        lease.ours = False
+        backend.open.set()
+    assert [200] == backend.sizes
+    assert [NotLeaderError] * 700 == [type(one) for one in batch.result()[200:]]
 
 
 async def test_nothing_is_visible_before_it_is_durable(clock: FakeClock) -> None:
