@@ -98,7 +98,8 @@ def gather(place: StateDir) -> dict[str, Any]:
     state, reason = _state(report)
     quorum: dict[str, str] = next((one["facts"] for one in processes if one["name"] == "etcd"), {})
     if state == "ready" and quorum.get("quorum", "").startswith("none"):
-        state, reason = "degraded", _NO_QUORUM
+        away = quorum.get("away", "")
+        state, reason = "degraded", _NO_QUORUM + (f" ({away} cannot be reached)" if away else "")
     return {
         "state": state,
         "reason": reason,

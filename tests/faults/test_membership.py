@@ -114,6 +114,8 @@ def test_where_a_demotion_would_cost_the_quorum_it_is_refused_or_forced(three: M
     said = without_quorum(first)
     assert "1 of the 2 managers cannot be reached" in said
     assert f"at {away.remote}), and 2 have to run" in said
+    status = first.swarmd("status")
+    assert (4, True) == (status.returncode, f"({lost} at {away.remote} cannot be" in status.stdout)
     away.spawn()
     wait(lambda: is_plain_worker(second), "demoted once there is a quorum again", 120)
     promote(first, second)

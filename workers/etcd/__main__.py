@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Final
@@ -64,7 +64,10 @@ async def main(link: ParentLink) -> None:
     await tunnels.follow(quorum.members)
     wills = Wills(directory / WILL, EtcdClient(directory / CLIENT))
 
-    beside = (door.run(), wills.run(), _report(link, member, directory / CLIENT, told, clock))
+    def further() -> Mapping[str, str]:
+        return {**told, "away": tunnels.unreached}
+
+    beside = (door.run(), wills.run(), _report(link, member, directory / CLIENT, further, clock))
     async with asyncio.TaskGroup() as group:
         ways = [group.create_task(one) for one in beside]
         following = group.create_task(_follow(tunnels, state_dir, directory, clock))
@@ -122,14 +125,18 @@ def _is_here(state_dir: StateDir, directory: Path) -> bool:
 
 
 async def _report(
-    link: ParentLink, member: Member, socket: Path, told: Mapping[str, str], clock: Clock
+    link: ParentLink,
+    member: Member,
+    socket: Path,
+    further: Callable[[], Mapping[str, str]],
+    clock: Clock,
 ) -> None:
     client = EtcdClient(socket)
     room = Room(quota=link.config.quota_backend_bytes)
     try:
         while True:
             facts, room = await describe(member, client, room)
-            link.report(Status({**facts, **told}))
+            link.report(Status({**facts, **further()}))
             await clock.sleep(_STATUS_SECONDS)
     finally:
         await client.close()

@@ -54,6 +54,12 @@ class Tunnels:
         for name in wanted - set(self._servers):
             self._servers[name] = await self._open(name)
 
+    @property
+    def unreached(self) -> str:
+        """Who does not answer, and where; empty where everyone does."""
+        away = sorted(name for name in self._servers if name in self._failures)
+        return ", ".join(f"{name} at {self._addresses.get(name) or '?'}" for name in away)
+
     async def close(self) -> None:
         await self.follow({})
 
