@@ -6,12 +6,12 @@ whether the far end is a manager of this cluster is found out here.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
 from swarmd.clock import Clock
+from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.hand_over import ACCEPTED, handed_over, open_door
 from swarmd.security.certificates import NodeCertificates
@@ -64,7 +64,7 @@ class Door:
     async def _serve(self, taken: socket.socket) -> None:
         try:
             await self._admit(taken)
-        except (OSError, ssl.SSLError, TimeoutError) as error:
+        except (OSError, SwarmError) as error:
             log.info("a manager's connection failed", extra=fields(error=error))
 
     async def _admit(self, taken: socket.socket) -> None:
@@ -80,7 +80,7 @@ class Door:
             writer.close()
 
     async def _proved(self, taken: socket.socket) -> Streams:
-        """TLS on it, ours the server's side; raises OSError, ssl.SSLError.
+        """TLS on it, ours the server's side; raises OSError, SwarmError.
 
         From here on the transport closes it. A second close would take the number from under the
         loop, which may have it for the next connection by then.
@@ -88,8 +88,9 @@ class Door:
         loop = asyncio.get_running_loop()
         taken.setblocking(False)
         try:
+            context = remote_context(self._certificates())
             taken.send(ACCEPTED)
-        except OSError:
+        except (OSError, SwarmError):
             taken.close()
             raise
         reader = asyncio.StreamReader(limit=CHUNK)
@@ -99,7 +100,7 @@ class Door:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,
                 taken,
-                ssl=remote_context(self._certificates()),
+                ssl=context,
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS,
             )
         finally:

@@ -14,6 +14,7 @@ from typing import Final
 
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
+from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.rpc.hand_over import ACCEPTED, PREFACE
 from swarmd.security.certificates import NodeCertificates
@@ -82,7 +83,7 @@ class Tunnels:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 far = await connect(address, name, self._certificates())
-        except (OSError, ssl.SSLError, TimeoutError, EOFError) as error:
+        except (OSError, EOFError, ValueError, OverflowError, SwarmError) as error:
             await self._pause(name, error)
             writer.close()
             return

@@ -73,7 +73,11 @@ class EtcdClient:
     async def page(self, prefix: bytes, start: bytes, revision: int, limit: int) -> Any:
         """Up to that many keys of a prefix, from `start` on, as of that revision."""
         request = etcd.RangeRequest(
-            key=start, range_end=after(prefix), limit=limit, revision=revision
+            key=start,
+            range_end=after(prefix),
+            limit=limit,
+            revision=revision,
+            serializable=bool(revision),
         )
         return await self.call(self._kv.Range, request, seconds=30)
 

@@ -11,6 +11,7 @@ from swarmd.store.etcd.client import EtcdClient
 
 _MOST_ROWS: Final = 500
 _MOST_BYTES: Final = 1 << 20
+_PATIENCE_SECONDS: Final = 15.0  # with one transaction, on a slow disk
 
 
 async def copy_into(client: EtcdClient, loaded: Loaded, sealer: Sealer) -> None:
@@ -19,12 +20,15 @@ async def copy_into(client: EtcdClient, loaded: Loaded, sealer: Sealer) -> None:
     Whatever store was there is gone. Raises UnavailableError, and then it is to be done again.
     """
     everything = etcd.DeleteRangeRequest(key=keys.STORE, range_end=keys.after(keys.STORE))
-    await client.txn(etcd.TxnRequest(success=[etcd.RequestOp(request_delete_range=everything)]))
+    emptied = etcd.TxnRequest(success=[etcd.RequestOp(request_delete_range=everything)])
+    await client.txn(emptied, _PATIENCE_SECONDS)
     for rows in _slices(loaded.rows):
         puts = [put(row, sealer) for row in rows]
-        await client.txn(etcd.TxnRequest(success=[etcd.RequestOp(request_put=one) for one in puts]))
+        some = etcd.TxnRequest(success=[etcd.RequestOp(request_put=one) for one in puts])
+        await client.txn(some, _PATIENCE_SECONDS)
     version = etcd.PutRequest(key=keys.VERSION, value=str(loaded.version).encode())
-    await client.txn(etcd.TxnRequest(success=[etcd.RequestOp(request_put=version)]))
+    whole = etcd.TxnRequest(success=[etcd.RequestOp(request_put=version)])
+    await client.txn(whole, _PATIENCE_SECONDS)
 
 
 def put(row: Row, sealer: Sealer) -> etcd.PutRequest:

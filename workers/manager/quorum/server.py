@@ -45,7 +45,7 @@ class Joins:
         async with self._one_by_one:
             if self._is_worker(node_id):
                 return JoinQuorumResponse(demoted=True)
-            membership, data_key = await self._share()
+            membership, _ = await self._share()
             await self._store.update(lambda tx: _found_at(tx, node_id, addr))
             members = await membership.add(node_id, self._away())
         return JoinQuorumResponse(members=self._addresses(members, node_id), data_key=data_key)
@@ -114,5 +114,5 @@ def _found_at(tx: WriteTx, node_id: str, addr: str) -> None:
 
 def _check_address(addr: str) -> None:
     host, _, port = addr.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
         raise InvalidArgumentError(f"addr: {addr!r} is not HOST:PORT")
