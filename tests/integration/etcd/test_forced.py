@@ -1,6 +1,7 @@
 """One of three real members is left, and is forced to go on alone: what it has, it keeps."""
 
 import asyncio
+import contextlib
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 
 from swarmd.api.protos import etcd_pb2 as etcd
 from swarmd.api.protos import raftpb_pb2 as raftpb
+from swarmd.errors import UnavailableError
 from swarmd.store.etcd import EtcdClient, wal
 from tests.etcd import Member, Quorum
 from workers.etcd import unheard
@@ -45,10 +47,19 @@ async def pair_left(quorum: Quorum) -> tuple[Member, Member]:
     first, second, third = quorum.members
     third.kill()
     async with client_of(first) as client:
-        await client.get(b"any", 30)
+        while not await has_quorum(client):  # noqa: ASYNC110  etcd tells nobody
+            await asyncio.sleep(0.05)
         status = await client.call(client.maintenance.Status, etcd.StatusRequest())
     leads = status.leader == status.header.member_id
     return (first, second) if leads else (second, first)
+
+
+async def has_quorum(client: EtcdClient) -> bool:
+    """Not while another one is being elected."""
+    with contextlib.suppress(UnavailableError):
+        await client.get(b"any")
+        return True
+    return False
 
 
 async def lose_all_but(survivor: Member, leader: Member) -> list[bytes]:
