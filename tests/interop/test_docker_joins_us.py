@@ -54,6 +54,10 @@ def join(engine: DockerHost, manager: NetNode) -> str:
     )
 
 
+def listed(manager: NetNode) -> set[str]:
+    return {node.id for node in manager.call("ListNodes", api.ListNodesRequest()).nodes}
+
+
 def containers(engine: DockerHost, service: str) -> set[str]:
     """Ids of those that run."""
     return set(engine.docker("ps", "-q", "--filter", f"name=^{service}\\.").split())
@@ -181,6 +185,13 @@ def test_a_change_of_our_root_renews_its_certificate_and_touches_no_task(manager
     assert READY == manager.node(node_id).status.state
 
 
+def test_it_is_not_promoted_and_the_reason_is_told(manager, docker):
+    refused = manager.ctl("node", "promote", docker.node_id)
+    assert 1 == refused.returncode
+    assert "it is of another kind, as Docker Engine's are" in refused.stderr
+    assert api.NodeRole.WORKER == manager.node(docker.node_id).spec.desired_role
+
+
 def test_it_leaves_and_may_be_removed(manager, docker):
     node_id = docker.node_id
     assert "left the swarm" in docker.docker("swarm", "leave")
@@ -199,9 +210,11 @@ def test_a_removed_engine_is_refused(manager, docker):
 
 def test_a_manager_token_is_refused_with_our_sentence(manager, engine):
     engine.docker("swarm", "leave", "--force", check=False)
-    token = manager.cluster.root_ca.join_tokens.manager
+    token, nodes = manager.cluster.root_ca.join_tokens.manager, listed(manager)
     refused = engine.docker("swarm", "join", "--token", str(token), manager.address, check=False)
+    assert "a manager of another kind than swarmd's cannot join" in refused
     assert "Join with the worker token" in refused
+    assert nodes == listed(manager), "it is no node of the cluster"
     engine.docker("swarm", "leave", "--force", check=False)
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from swarmd.etcd_program import find_etcd
 from tests.cluster import wait
+from tests.etcd import why_not
 from tests.interop.peers import DockerHost, docker_host
 from tests.networks import Lan, NetNode, lan
 
@@ -60,6 +62,10 @@ def test_docker_lists_our_node_as_ready(docker, worker):
     assert "worker" == shown["Spec"]["Role"]
     assert worker.host.name == shown["Description"]["Hostname"]
     assert {"rack": "7"} == shown["Description"]["Engine"]["Labels"]
+    plugins = [{"Type": "Engine", "Name": "supervisor"}]
+    if not why_not():  # a type that Docker does not know
+        plugins.append({"Type": "Quorum", "Name": f"etcd-{find_etcd().version}"})
+    assert plugins == shown["Description"]["Engine"]["Plugins"]
     assert worker.host.address == shown["Status"]["Addr"]
 
 
