@@ -8,17 +8,18 @@ after the signal. The same is then asked of Docker Engine's managers, where ther
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
 import pytest
 
-from bench.docker_managers import docker_managers
+from bench.docker_managers import Dockers, docker_managers
 from bench.failing import failovers
 from bench.figures import Figure, show
 from bench.large import large
-from bench.managers import Managers, managers
+from bench.managers import Managers, Ours, managers
 from bench.writer import Door, Writer
 
 _HOLD_SECONDS: Final = 3.0
@@ -58,41 +59,44 @@ def _creates(door: Door) -> Iterator[float]:
             yield time.monotonic() - begun
 
 
-def ours(runs: int, sizes: Sequence[int]) -> Iterator[Figure]:
-    """Failovers of three, and writes of each size."""
-    with managers(_FORM) as three:
-        hold, handover = _HOLD_SECONDS, _HANDOVER_SECONDS
-        yield from _both("leader's host killed", failovers(three, three.kill, runs), hold)
-        killed = failovers(three, three.kill_worker, runs)
-        yield from _both("leader's manager worker killed", killed, hold)
-        yield from _both("leader stopped", failovers(three, three.stop, runs), handover)
-    for size in sizes:
-        with managers(size) as some:
-            yield from writes(some)
+def ours(three: Ours, runs: int) -> Iterator[Figure]:
+    """Of swarmd's managers, each way for the lead to end."""
+    hold, handover = _HOLD_SECONDS, _HANDOVER_SECONDS
+    yield from _both("leader's host killed", failovers(three, three.kill, runs), hold)
+    killed = failovers(three, three.kill_worker, runs)
+    yield from _both("leader's manager worker killed", killed, hold)
+    yield from _both("leader stopped", failovers(three, three.stop, runs), handover)
 
 
-def dockers(runs: int, sizes: Sequence[int]) -> Iterator[Figure]:
-    """The same of Docker Engine's managers."""
-    for size in sizes:
-        with docker_managers(size) as some:
-            yield from writes(some)
-    with docker_managers(_FORM) as three:
-        yield from _both("Docker's leader killed", failovers(three, three.kill, runs))
-        yield from _both("Docker's leader stopped", failovers(three, three.stop, runs))
+def dockers(three: Dockers, runs: int) -> Iterator[Figure]:
+    """The same of Docker Engine's, which are one process each."""
+    yield from _both("Docker's leader killed", failovers(three, three.kill, runs))
+    yield from _both("Docker's leader stopped", failovers(three, three.stop, runs))
 
 
 def measure(runs: int, docker_runs: int, sizes: Sequence[int], objects: int) -> Iterator[Figure]:
     """Ours, Docker's beside them, and the large store if asked for."""
+    for size in sizes:
+        with managers(size) as some:
+            yield from writes(some)
+        if docker_runs and size <= _FORM:
+            yield from _of_docker(size, writes)
     if runs:
-        yield from ours(runs, sizes)
+        with managers(_FORM) as three:
+            yield from ours(three, runs)
     if docker_runs:
-        try:
-            yield from dockers(docker_runs, [size for size in sizes if size <= _FORM])
-        except pytest.skip.Exception as reason:
-            click.echo(f"Docker's managers are left out: {reason}", err=True)
+        yield from _of_docker(_FORM, partial(dockers, runs=docker_runs))
     if objects:
         yield from large(objects, objects // 10)
         yield from large(objects, objects)
+
+
+def _of_docker(count: int, measured: Callable[[Dockers], Iterator[Figure]]) -> Iterator[Figure]:
+    try:
+        with docker_managers(count) as some:
+            yield from measured(some)
+    except pytest.skip.Exception as reason:
+        click.echo(f"Docker's managers are left out: {reason}", err=True)
 
 
 @click.command()
