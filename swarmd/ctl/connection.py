@@ -8,6 +8,7 @@ async def ls(control: Control, quiet: bool) -> None:
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,16 +67,14 @@ class _Timed:
 async def _patiently(read: Callable[[Any], Any], request: Any) -> Any:
     """Ask again for a few seconds while the managers have no leader, or theirs just ended."""
     backoff = Backoff(0.1, 1.0, Random())  # noqa: S311  no secret
-    left = _PATIENCE_SECONDS
+    until = time.monotonic() + _PATIENCE_SECONDS  # a manager without a quorum is patient itself
     while True:
         try:
             return await read(request)
         except aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE or left <= 0:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > until:
                 raise
-        delay = backoff.next()
-        left -= delay
-        await asyncio.sleep(delay)
+        await asyncio.sleep(backoff.next())
 
 
 class Control:

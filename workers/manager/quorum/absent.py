@@ -20,7 +20,7 @@ class Absent:
         self._book = book
         self._certificates = certificates
         self._clock = clock
-        self._away: Collection[str] = ()
+        self._away: Collection[str] | None = None
         self._looked = -_FRESH_SECONDS
         self._looking = asyncio.Lock()
 
@@ -46,6 +46,8 @@ class Absent:
 
     def sentence(self, called: Callable[[str], str] = str) -> str:
         """Why nothing can be done now, and what to do; `called` gives a node's name by its id."""
+        if self._away is None:
+            return "this manager has just begun to look for the others: try again"
         return no_quorum(self._book.members, self._away, called)
 
 
