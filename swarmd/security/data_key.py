@@ -6,12 +6,14 @@
 
 Without an unlock key the record is in the clear: the file is worth as much as the store. With one,
 the record is sealed too (Fernet, one of the two forms that SwarmKit reads). A data key that once
-lay on the disk in the clear does not protect a locked manager, so locking brings a new one; but not
-where several managers share the key with the store, as no moment is there to replace it in.
+lay on the disk in the clear does not protect a locked manager, so locking brings a new one. Where
+several managers share the key with the store, it is their leader that brings it, and when the store
+is under which one is said in the store itself (swarmd.store.etcd.key_record).
 """
 
 import base64
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -36,6 +38,11 @@ class DataKeys:
 
     current: bytes
     pending: bytes = b""
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        """The oldest first."""
+        return (self.current, self.pending) if self.pending else (self.current,)
 
     def sealer(self, home: Path) -> Sealer:
         """Seals under the newest of them, and opens what either sealed."""
@@ -62,11 +69,16 @@ def read_data_keys(path: Path) -> DataKeys | None:
     return _keys(path, found.headers) if _CURRENT in found.headers else None
 
 
-def adopt(path: Path, key: bytes) -> None:
-    """Have this data key in the file, which another manager uses; raises as `open_data_keys`."""
-    assert len(key) == KEY_BYTES
+def adopt(path: Path, keys: Sequence[bytes]) -> DataKeys:
+    """Have exactly these in the file, the oldest first; raises as `open_data_keys`.
+
+    They are what the managers share.
+    """
+    assert [KEY_BYTES] * len(keys) == [len(key) for key in keys]
+    adopted = DataKeys(*keys)
     with key_file.exclusive(path):
-        _write(path, key_file.read(path), DataKeys(key))
+        _write(path, key_file.read(path), adopted)
+    return adopted
 
 
 def finish(path: Path) -> None:

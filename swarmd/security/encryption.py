@@ -73,6 +73,21 @@ class Sealer:
         """It is under the key that seals now, not an older one."""
         return record.startswith(self._start)
 
+    def seals_under(self, key_id: str) -> bool:
+        return self._id == bytes.fromhex(key_id)
+
+    def seal_under(self, key_id: str) -> None:
+        """From here on; raises KeyError for a key that is none of its own."""
+        chosen = bytes.fromhex(key_id)
+        if chosen not in self._ciphers:
+            raise KeyError(key_id)
+        self._id, self._start = chosen, _FORM + chosen
+
+
+def key_id(key: bytes) -> str:
+    """By which a key can be named without giving it away."""
+    return _key_id(key).hex()
+
 
 def _key_id(key: bytes) -> bytes:
     assert len(key) == KEY_BYTES

@@ -72,7 +72,7 @@ def test_files_that_are_damaged_or_of_another_time_are_named_and_nothing_is_chan
     members, key = node.state_dir / "etcd/quorum.json", StateDir(node.state_dir).node_key
     for path, spoil, why in (
         (members, lambda: members.write_bytes(members.read_bytes()[:40]), "which managers keep"),
-        (key, lambda: data_key.adopt(key, b"x" * 32), "sealed under another data key"),
+        (key, lambda: data_key.adopt(key, [b"x" * 32]), "sealed under another data key"),
     ):
         sound = path.read_bytes()
         spoil()

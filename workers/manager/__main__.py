@@ -77,6 +77,7 @@ async def _run(
             client,
             backend.lease,
             book,
+            keys=backend.keys,
             certificates=await asyncio.to_thread(NodeCertificates.load, state_dir),
             quota=link.config.quota_backend_bytes,
             clock=clock,

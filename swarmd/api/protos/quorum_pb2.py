@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from swarmd.api.protos import plugin_pb2 as swarmd_dot_api_dot_protos_dot_plugin__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswarmd/api/protos/quorum.proto\x12\tswarmd.v1\x1a\x1eswarmd/api/protos/plugin.proto\"1\n\x11JoinQuorumRequest\x12\x0c\n\x04\x61\x64\x64r\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\x08\"\xa4\x01\n\x12JoinQuorumResponse\x12;\n\x07members\x18\x01 \x03(\x0b\x32*.swarmd.v1.JoinQuorumResponse.MembersEntry\x12\x10\n\x08\x64\x61ta_key\x18\x02 \x01(\x0c\x12\x0f\n\x07\x64\x65moted\x18\x03 \x01(\x08\x1a.\n\x0cMembersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1b\n\x0bMeetRequest\x12\x0c\n\x04\x61\x64\x64r\x18\x01 \x01(\t\"u\n\x0cMeetResponse\x12\x35\n\x07members\x18\x01 \x03(\x0b\x32$.swarmd.v1.MeetResponse.MembersEntry\x1a.\n\x0cMembersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xb0\x01\n\x06Quorum\x12X\n\x04Join\x12\x1c.swarmd.v1.JoinQuorumRequest\x1a\x1d.swarmd.v1.JoinQuorumResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12L\n\x04Meet\x12\x16.swarmd.v1.MeetRequest\x1a\x17.swarmd.v1.MeetResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-managerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswarmd/api/protos/quorum.proto\x12\tswarmd.v1\x1a\x1eswarmd/api/protos/plugin.proto\"1\n\x11JoinQuorumRequest\x12\x0c\n\x04\x61\x64\x64r\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\x08\"\xa5\x01\n\x12JoinQuorumResponse\x12;\n\x07members\x18\x01 \x03(\x0b\x32*.swarmd.v1.JoinQuorumResponse.MembersEntry\x12\x11\n\tdata_keys\x18\x02 \x03(\x0c\x12\x0f\n\x07\x64\x65moted\x18\x03 \x01(\x08\x1a.\n\x0cMembersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1b\n\x0bMeetRequest\x12\x0c\n\x04\x61\x64\x64r\x18\x01 \x01(\t\"u\n\x0cMeetResponse\x12\x35\n\x07members\x18\x01 \x03(\x0b\x32$.swarmd.v1.MeetResponse.MembersEntry\x1a.\n\x0cMembersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xb0\x01\n\x06Quorum\x12X\n\x04Join\x12\x1c.swarmd.v1.JoinQuorumRequest\x1a\x1d.swarmd.v1.JoinQuorumResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-manager\x12L\n\x04Meet\x12\x16.swarmd.v1.MeetRequest\x1a\x17.swarmd.v1.MeetResponse\"\x13\xda\xe4\x19\x0f\n\rswarm-managerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,15 +43,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINQUORUMREQUEST']._serialized_start=77
   _globals['_JOINQUORUMREQUEST']._serialized_end=126
   _globals['_JOINQUORUMRESPONSE']._serialized_start=129
-  _globals['_JOINQUORUMRESPONSE']._serialized_end=293
-  _globals['_JOINQUORUMRESPONSE_MEMBERSENTRY']._serialized_start=247
-  _globals['_JOINQUORUMRESPONSE_MEMBERSENTRY']._serialized_end=293
-  _globals['_MEETREQUEST']._serialized_start=295
-  _globals['_MEETREQUEST']._serialized_end=322
-  _globals['_MEETRESPONSE']._serialized_start=324
-  _globals['_MEETRESPONSE']._serialized_end=441
-  _globals['_MEETRESPONSE_MEMBERSENTRY']._serialized_start=247
-  _globals['_MEETRESPONSE_MEMBERSENTRY']._serialized_end=293
-  _globals['_QUORUM']._serialized_start=444
-  _globals['_QUORUM']._serialized_end=620
+  _globals['_JOINQUORUMRESPONSE']._serialized_end=294
+  _globals['_JOINQUORUMRESPONSE_MEMBERSENTRY']._serialized_start=248
+  _globals['_JOINQUORUMRESPONSE_MEMBERSENTRY']._serialized_end=294
+  _globals['_MEETREQUEST']._serialized_start=296
+  _globals['_MEETREQUEST']._serialized_end=323
+  _globals['_MEETRESPONSE']._serialized_start=325
+  _globals['_MEETRESPONSE']._serialized_end=442
+  _globals['_MEETRESPONSE_MEMBERSENTRY']._serialized_start=248
+  _globals['_MEETRESPONSE_MEMBERSENTRY']._serialized_end=294
+  _globals['_QUORUM']._serialized_start=445
+  _globals['_QUORUM']._serialized_end=621
 # @@protoc_insertion_point(module_scope)

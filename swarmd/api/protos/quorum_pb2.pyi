@@ -67,26 +67,28 @@ class JoinQuorumResponse(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     MEMBERS_FIELD_NUMBER: _builtins.int
-    DATA_KEY_FIELD_NUMBER: _builtins.int
+    DATA_KEYS_FIELD_NUMBER: _builtins.int
     DEMOTED_FIELD_NUMBER: _builtins.int
-    data_key: _builtins.bytes
-    """What the store is sealed with."""
     demoted: _builtins.bool
     """The caller's node is a worker now, and gets a certificate that says so; all else is empty."""
     @_builtins.property
     def members(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Every member's remote API by its node id, the caller's with them where it is one."""
 
+    @_builtins.property
+    def data_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """What the store is sealed with: one, or the older one and its successor. For members alone."""
+
     def __init__(
         self,
         *,
         members: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        data_key: _builtins.bytes = ...,
+        data_keys: _abc.Iterable[_builtins.bytes] | None = ...,
         demoted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_key", b"data_key", "demoted", b"demoted", "members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_keys", b"data_keys", "demoted", b"demoted", "members", b"members"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

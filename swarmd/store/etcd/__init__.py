@@ -2,6 +2,9 @@
 
     leader                       the election key: the leader's node id, gone when its lease ends
     store/version                the version of the last transaction, in decimal
+    store/data-keys              which data keys the objects are under (key_record.py)
+    store/resealed               written with objects that are what they were, sealed anew
+    held/<etcd's number>         the data keys that this member has on its disk
     store/objects/<kind>/<id>    that transaction's version, 8 bytes, and the object, sealed
 
 A commit is one etcd transaction that writes its rows and the version, on two conditions: the
@@ -11,6 +14,7 @@ happens once. Followers apply the watch: all that one transaction did has one re
 
 client.py: the calls, and what their errors mean here. lease.py: campaign, notice loss;
 keeper.py: keep alive.
+shared_keys.py, key_record.py: the data keys, and how one follows on another.
 keys.py: the layout above. backend.py: load, commit, follow.
 transfer.py: a whole store, from elsewhere.
 wal.py: etcd's log on the disk, while it does not run; crc32c.py: the checksum in it.

@@ -14,14 +14,23 @@ from swarmd.store.backend import Behind, Change, Loaded, Row, corrupt
 from swarmd.store.etcd import keys
 from swarmd.store.etcd.client import EtcdClient
 from swarmd.store.etcd.lease import EtcdLease
+from swarmd.store.etcd.shared_keys import SharedKeys
 from swarmd.store.etcd.transfer import put
 
 log = get_logger(__name__)
-_PAGE: Final = 2_000  # rows a call: with rows of 500 KiB that is too much, so the bytes count too
+_TRIES: Final = 3  # to load
+_FIRST_PAGE: Final = 64  # rows a call; a row may have a megabyte
+_LARGEST_PAGE: Final = 2_000
+_PAGE_BYTES: Final = 4 << 20
 # What was under way when the raft's lead moved can be lost, and etcd never says so. So a write is
 # sent again after some times of what the last one took, and after no less than that.
 _PATIENCE_SECONDS: Final = 0.3
 _PATIENCE: Final = 4.0
+
+
+def next_page(rows: int, size: int) -> int:
+    """How many rows to ask for after a page of so many, with so many bytes (pure)."""
+    return max(1, min(_LARGEST_PAGE, 4 * rows, rows * _PAGE_BYTES // max(1, size)))
 
 
 class EtcdBackend:
@@ -32,7 +41,7 @@ class EtcdBackend:
     ) -> None:
         self.lease = lease
         self._client = client
-        self._sealer = sealer
+        self.keys = SharedKeys(client, lease, sealer)
         self._clock = clock
         self._random = random
         self._version = 0
@@ -45,19 +54,38 @@ class EtcdBackend:
 
     async def load(self) -> Loaded:
         """Everything as of one revision, which is not older than the last acknowledged write."""
+        backoff = Backoff(0.1, 1.0, self._random)
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._load()
+            except UnavailableError as error:  # that revision is not kept any more, say
+                if not left:
+                    raise
+                delay = backoff.next()
+                log.warning("reading the store again", extra=fields(error=error, retry_in=delay))
+                await self._clock.sleep(delay)
+        raise AssertionError("the last try returns or raises")
+
+    async def _load(self) -> Loaded:
         found, revision = await self._client.get(keys.VERSION)
         rows: list[Row] = []
-        start = keys.OBJECTS
+        start, limit = keys.OBJECTS, _FIRST_PAGE
         while start:
-            answer = await self._client.page(keys.OBJECTS, start, revision, _PAGE)
+            answer = await self._client.page(keys.OBJECTS, start, revision, limit)
             rows += [self._row(one) for one in answer.kvs]
             start = answer.kvs[-1].key + b"\0" if answer.more else b""
+            limit = next_page(limit, sum(len(one.value) for one in answer.kvs))
+        record = await self._client.page(keys.DATA_KEYS, keys.DATA_KEYS, revision, 1)
+        if record.kvs:
+            self.keys.follow(record.kvs[0])
         self._version = int(found.value) if found is not None else 0
         self._revision = revision
         return Loaded(self._version, rows)
 
     async def newest(self) -> int:
         """As it was when the lease became ours: from then on nobody else writes."""
+        self.keys.take(self.lease.data_keys)
+        self.keys.align()
         return self.lease.version
 
     async def commit(self, version: int, rows: Sequence[Row]) -> None:
@@ -102,6 +130,9 @@ class EtcdBackend:
         except ResourceExhaustedError:
             # Of the first one that its quota has no room for, etcd says so and writes it.
             found, revision = await self._client.get(keys.VERSION)
+            leader, _ = await self._client.get(keys.LEADER)  # after it: it was ours all the time
+            if leader is None or leader.create_revision != self.lease.fence:
+                return False
             happened = found is not None and int(found.value) == version
             if not happened:
                 raise
@@ -130,12 +161,10 @@ class EtcdBackend:
             if answer.canceled:
                 raise UnavailableError(f"etcd ended the watch: {answer.cancel_reason}")
             for change, revision in self._changes(answer.events):
-                self._version, self._revision = change.version, revision
-                yield change
-
-    async def reseal(self, sealer: Sealer) -> None:
-        """From here on seal under that one: what others sealed before stays as it is."""
-        self._sealer = sealer
+                self._revision = revision
+                if change is not None:
+                    self._version = change.version
+                    yield change
 
     async def close(self) -> None:
         await self._client.close()
@@ -181,14 +210,14 @@ class EtcdBackend:
         if row.data is None:
             key = keys.object_key(row.kind, row.id)
             return etcd.RequestOp(request_delete_range=etcd.DeleteRangeRequest(key=key))
-        return etcd.RequestOp(request_put=put(row, self._sealer))
+        return etcd.RequestOp(request_put=put(row, self.keys.sealer))
 
     def _row(self, found: etcd.KeyValue) -> Row:
         kind, object_id = keys.named(found.key)
         version, sealed = keys.unpacked(found.value)
         row = Row(kind, object_id, version, None)
         try:
-            return row._replace(data=self._sealer.open(sealed, row.bound))
+            return row._replace(data=self.keys.sealer.open(sealed, row.bound))
         except NotOpenedError as error:
             raise self._unreadable(row, error) from error
 
@@ -196,17 +225,26 @@ class EtcdBackend:
         if error.wrong_key:
             return CorruptStateError(
                 f"{self.place} is sealed under another data key than the one in "
-                f"{self._sealer.home}: this node's state is not of this cluster, or of another time"
+                f"{self.keys.sealer.home}: this node's state is not of this cluster, or of another "
+                "time"
             )
         return corrupt(self.place, f"{row.kind} {row.id}: {error}")
 
-    def _changes(self, events: Sequence[Any]) -> list[tuple[Change, int]]:
-        """The transactions of these events: etcd never splits one over two answers."""
-        changes: list[tuple[Change, int]] = []
+    def _changes(self, events: Sequence[Any]) -> list[tuple[Change | None, int]]:
+        """The transactions of these events: etcd never splits one over two answers.
+
+        None for one that says nothing of objects: of keys, or that some were sealed anew.
+        """
+        changes: list[tuple[Change | None, int]] = []
         rows: list[Row] = []
         for event in events:
             if event.kv.key == keys.VERSION:
                 changes.append((Change(int(event.kv.value), rows), event.kv.mod_revision))
+                rows = []
+            elif event.kv.key in {keys.DATA_KEYS, keys.RESEALED}:
+                if event.kv.key == keys.DATA_KEYS:
+                    self.keys.follow(event.kv)
+                changes.append((None, event.kv.mod_revision))
                 rows = []
             elif event.type == etcd.Event.DELETE:
                 rows.append(Row(*keys.named(event.kv.key), 0, None))

@@ -5,6 +5,9 @@ from typing import Final
 LEADER: Final = b"leader"
 STORE: Final = b"store/"
 VERSION: Final = STORE + b"version"
+DATA_KEYS: Final = STORE + b"data-keys"
+RESEALED: Final = STORE + b"resealed"
+HELD: Final = b"held/"
 OBJECTS: Final = STORE + b"objects/"
 _VERSION_BYTES: Final = 8
 
@@ -22,6 +25,10 @@ def named(key: bytes) -> tuple[str, str]:
 def after(prefix: bytes) -> bytes:
     """The end of the range of all keys with that prefix, as etcd has it."""
     return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def held_key(member: int) -> bytes:
+    return HELD + b"%x" % member
 
 
 def packed(version: int, data: bytes) -> bytes:

@@ -17,7 +17,7 @@ from swarmd.errors import SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.store.etcd.client import EtcdClient
 from swarmd.store.etcd.keeper import Keeper
-from swarmd.store.etcd.keys import LEADER, VERSION
+from swarmd.store.etcd.keys import DATA_KEYS, LEADER, VERSION
 
 log = get_logger(__name__)
 WILL: Final = "will"  # the etcd worker's socket, beside etcd's own
@@ -49,6 +49,7 @@ class EtcdLease:
         self._changed = asyncio.Event()
         self.fence = 0  # the revision that made the election key, while it is ours
         self.version = 0  # of the store, as of that revision
+        self.data_keys: etcd.KeyValue | None = None  # the record of them, as of that revision
 
     @property
     def held(self) -> bool:
@@ -176,7 +177,8 @@ class EtcdLease:
         """
         put = etcd.PutRequest(key=LEADER, value=self._node_id.encode(), lease=lease)
         look = [
-            etcd.RequestOp(request_range=etcd.RangeRequest(key=key)) for key in (LEADER, VERSION)
+            etcd.RequestOp(request_range=etcd.RangeRequest(key=key))
+            for key in (LEADER, VERSION, DATA_KEYS)
         ]
         request = etcd.TxnRequest(
             compare=[_VACANT], success=[etcd.RequestOp(request_put=put), *look], failure=look
@@ -191,8 +193,10 @@ class EtcdLease:
                 log.info("no answer to a campaign", extra=fields(error=error, asked_again=True))
                 await self._clock.sleep(self._random.uniform(0, _PAUSE_SECONDS))
             else:
-                (leader,), version = (one.response_range.kvs for one in answer.responses[-2:])
+                found = [one.response_range.kvs for one in answer.responses[-len(look) :]]
+                (leader,), version, data_keys = found
                 self.version = int(version[0].value) if version else 0
+                self.data_keys = data_keys[0] if data_keys else None
                 return leader
 
     def _keep(self, lease: int, since: float) -> None:

@@ -15,6 +15,7 @@ leader     the way to the leader, for the calls that only it can answer
 absent     who is away, for the calls that find no leader
 leaving    a manager that is one no more, or has to join anew
 forced     --force-new-cluster: this manager goes on, and the others are workers
+data_keys  the key that seals the store, held by all, and its successor
 upkeep     room in etcd: measured, won back, a used-up quota mended
 waiting    what a manager serves while there is no quorum
 """

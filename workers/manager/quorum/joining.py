@@ -138,18 +138,22 @@ def _in_words(error: SwarmError, certificates: NodeCertificates) -> SwarmError:
     )
 
 
-async def announce(channel: aio.Channel, own_address: str) -> None:
-    """Tell the leader, at the end of this channel, where this member is; raises SwarmError."""
+async def announce(channel: aio.Channel, own_address: str) -> Sequence[bytes]:
+    """Tell the leader, at the end of this channel, where this member is; raises SwarmError.
+
+    Returns the data keys that the leader has.
+    """
     request = JoinQuorumRequest(addr=own_address, member=True)
     try:
-        await QuorumStub(channel).Join(request, timeout=_CALL_SECONDS)
+        answer = await QuorumStub(channel).Join(request, timeout=_CALL_SECONDS)
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from error
+    return list(answer.data_keys)
 
 
 def _keep(state_dir: StateDir, answer: JoinQuorumResponse) -> QuorumFile:
     """The data key first: with the other file there, this manager is one of the quorum."""
-    data_key.adopt(state_dir.node_key, answer.data_key)
+    data_key.adopt(state_dir.node_key, answer.data_keys)
     own_id = NodeCertificates.load(state_dir).identity.node_id
     quorum = QuorumFile(node_id=own_id, members=dict(answer.members), start=EXISTING)
     discard(state_dir.etcd)  # of an earlier time in a quorum

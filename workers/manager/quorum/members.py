@@ -15,6 +15,7 @@ from swarmd.errors import FailedPreconditionError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
 from swarmd.store import Store, by
 from swarmd.store.etcd import EtcdClient
+from swarmd.store.etcd.shared_keys import SharedKeys
 from workers.manager.addresses import takes_connections
 
 log = get_logger(__name__)
@@ -136,7 +137,15 @@ def check_removable(members: Mapping[str, Member], node_id: str, reachable: set[
 class KeepMembers:
     """The leader's component: learners get their vote, and who is no manager any more goes."""
 
-    def __init__(self, store: Store, membership: Membership, own_id: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        membership: Membership,
+        keys: SharedKeys,
+        own_id: str,
+        clock: Clock,
+    ) -> None:
+        self._keys = keys
         self._store = store
         self._membership = membership
         self._own_id = own_id
@@ -174,7 +183,18 @@ class KeepMembers:
             if member.node_id not in managers and member.node_id != self._own_id:
                 await self._membership.remove(member)
             elif member.learns and await self._is_here(member.node_id):
-                await self._membership.promote(member)
+                await self._take_in(member)
+
+    async def _take_in(self, member: Member) -> None:
+        """Give it its vote, if it was given every key that something in the store may be under."""
+        record, held = self._keys.record, (await self._keys.held()).get(member.number)
+        if record is None or (held is not None and record.used <= held):
+            await self._membership.promote(member)
+        elif held is not None:
+            log.warning(
+                "a data key came after it: it joins again", extra=fields(node=member.node_id)
+            )
+            await self._membership.remove(member)
 
     async def _is_here(self, node_id: str) -> bool:
         """Now: the vote of one that has everything, and is gone, can cost the quorum."""

@@ -154,7 +154,6 @@ def shared_backend(
     state_dir = StateDir(config.state_dir)
     seconds = max(1, math.ceil(1.5 * config.election_tick))  # etcd grants no shorter lease
     lease = EtcdLease(client, node_id, seconds, clock, random)
-    data_key.finish(state_dir.node_key)  # the move sealed everything under the newest
     sealer = data_key.open_data_keys(state_dir.node_key).sealer(state_dir.node_key)
     return EtcdBackend(client, lease, sealer, clock, random)
 

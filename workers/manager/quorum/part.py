@@ -24,7 +24,9 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient, EtcdLease
+from swarmd.store.etcd.shared_keys import SharedKeys
 from workers.manager.quorum.addresses import AddressBook, KeepAddresses
+from workers.manager.quorum.data_keys import HoldKeys, ReplaceKey, by_id
 from workers.manager.quorum.forced import Forced
 from workers.manager.quorum.joining import DismissedError, announce, check_standing
 from workers.manager.quorum.leader import LeaderElsewhere
@@ -94,7 +96,7 @@ class Alone(Part):
         self._backoff = Backoff(1.0, 30.0, random)
         self.components = (RoleManager(store, None, node_id, clock),)
         book = AddressBook(state_dir)
-        self.servicer = QuorumServicer(book, Joins(store, book, self._share))
+        self.servicer = QuorumServicer(book, Joins(store, book, self._share, self._tell))
 
     async def run(self) -> None:
         """Move the store once it is wanted; what fails is tried again a while later, if wanted."""
@@ -127,7 +129,10 @@ class Alone(Part):
     def use(self, certificates: NodeCertificates) -> None:
         pass
 
-    async def _share(self) -> tuple[Membership, bytes]:
+    async def _tell(self, member: int, keys: Sequence[bytes]) -> None:
+        raise AssertionError("there is no member while this manager is alone")
+
+    async def _share(self) -> tuple[Membership, Sequence[bytes]]:
         if reason := await asyncio.to_thread(self.refusal):
             raise FailedPreconditionError(reason)
         self._wanted.set()
@@ -148,6 +153,7 @@ class OneOfSeveral(Part):
         lease: EtcdLease,
         book: AddressBook,
         *,
+        keys: SharedKeys,
         certificates: NodeCertificates,
         quota: int,
         clock: Clock,
@@ -163,19 +169,30 @@ class OneOfSeveral(Part):
         self._upkeep = Upkeep(store, client, quota, clock, random)
         self._membership = Membership(client, clock)
         self._book = book
-        self.servicer = QuorumServicer(book, Joins(store, book, self._share))
+        self.servicer = QuorumServicer(book, Joins(store, book, self._share, self._tell))
+        self._keys = keys
         own_id = certificates.identity.node_id
         self.components = (
             Forced(store, book, own_id),
             RoleManager(store, self._membership, own_id, clock),
-            KeepMembers(store, self._membership, own_id, clock),
+            KeepMembers(store, self._membership, keys, own_id, clock),
+            ReplaceKey(store, keys, self._membership, state_dir.node_key, clock),
         )
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             addresses = KeepAddresses(self._store, self._book, self._membership, self._clock)
-            runs = (addresses.run(), self._upkeep.run(), self._elsewhere.run(), self._announce())
-            tasks = [group.create_task(one) for one in runs]
+            keys = HoldKeys(
+                self._store,
+                self._keys,
+                self._client,
+                self._state_dir.node_key,
+                fetch=self._fetch,
+                clock=self._clock,
+            )
+            kept = (addresses, self._upkeep, self._elsewhere, keys)
+            tasks = [group.create_task(one.run()) for one in kept]
+            tasks.append(group.create_task(self._announce()))
             await self._while_member()
             for task in tasks:
                 task.cancel()
@@ -226,6 +243,12 @@ class OneOfSeveral(Part):
             else:
                 return
 
-    async def _share(self) -> tuple[Membership, bytes]:
+    async def _fetch(self) -> Sequence[bytes]:
+        return await announce(await self._elsewhere.channel(), self.address)
+
+    async def _share(self) -> tuple[Membership, Sequence[bytes]]:
         keys = await asyncio.to_thread(data_key.open_data_keys, self._state_dir.node_key)
-        return self._membership, keys.pending or keys.current
+        return self._membership, keys.all
+
+    async def _tell(self, member: int, keys: Sequence[bytes]) -> None:
+        await self._keys.say_held(member, list(by_id(keys)))

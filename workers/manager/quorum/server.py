@@ -1,8 +1,8 @@
 """What other managers ask of this one: to join, and where everyone is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
 
 from swarmd import api
 from swarmd.api.protos.quorum_pb2 import (
@@ -19,17 +19,23 @@ from swarmd.store import Store, WriteTx, by
 from workers.manager.quorum.addresses import AddressBook
 from workers.manager.quorum.members import Membership
 
-Share = Callable[[], Awaitable[tuple[Membership, bytes]]]
+Share = Callable[[], Awaitable[tuple[Membership, Sequence[bytes]]]]
+Tell = Callable[[int, Sequence[bytes]], Awaitable[None]]
+
+
+_LAST_PORT: Final = 65_535
 
 
 class Joins:
     """Takes managers in, one at a time.
 
     `share` sees to it that the store is one that another manager can join: it gives who keeps the
-    members and the data key then, or raises UnavailableError while the store moves.
+    members and the data keys then, or raises UnavailableError while the store moves. `tell` has the
+    quorum know which of these keys a new member, by etcd's number, is given.
     """
 
-    def __init__(self, store: Store, book: AddressBook, share: Share) -> None:
+    def __init__(self, store: Store, book: AddressBook, share: Share, tell: Tell) -> None:
+        self._tell = tell
         self._store = store
         self._book = book
         self._share = share
@@ -48,17 +54,20 @@ class Joins:
             membership, _ = await self._share()
             await self._store.update(lambda tx: _found_at(tx, node_id, addr))
             members = await membership.add(node_id, self._away())
-        return JoinQuorumResponse(members=self._addresses(members, node_id), data_key=data_key)
+            _, keys = await self._share()  # as of now: from here on it counts as a member
+            await self._tell(members[node_id].number, keys)
+        return JoinQuorumResponse(members=self._addresses(members, node_id), data_keys=keys)
 
     async def stand(self, node_id: str, addr: str) -> JoinQuorumResponse:
         """The same for one that has been a member: whether it is one yet."""
         if self._is_worker(node_id):
             return JoinQuorumResponse(demoted=True)
-        membership, _ = await self._share()
+        membership, keys = await self._share()
         members = await membership.members()
-        if node_id in members:
-            await self._store.update(lambda tx: _found_at(tx, node_id, addr))
-        return JoinQuorumResponse(members=self._addresses(members, node_id))
+        if node_id not in members:
+            return JoinQuorumResponse(members=self._addresses(members, node_id))
+        await self._store.update(lambda tx: _found_at(tx, node_id, addr))
+        return JoinQuorumResponse(members=self._addresses(members, node_id), data_keys=keys)
 
     def _away(self) -> set[str]:
         """Managers that do not answer, as far as it is known yet."""

@@ -48,6 +48,15 @@ class Members:
         pass
 
 
+class NoKeys:
+    """The managers share no data key that would matter here."""
+
+    record = None
+
+    async def held(self) -> dict[int, frozenset[str]]:
+        return {}
+
+
 class Lease(AlwaysHeld):
     given = False
 
@@ -150,7 +159,7 @@ async def test_a_leader_whose_role_was_taken_by_force_gives_the_lead_away_to_ano
     own.role = own.spec.desired_role = WORKER
     async with led_by_a(own, manager("b")) as (store, clock, members, lease):
         members.names = list(names)
-        keeping = asyncio.create_task(KeepMembers(store, members, "a", clock).run())
+        keeping = asyncio.create_task(KeepMembers(store, members, NoKeys(), "a", clock).run())
         await settle()
         assert given == lease.given
         keeping.cancel()
