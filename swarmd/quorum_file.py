@@ -64,7 +64,7 @@ class QuorumFile:
         Told so again it stays as it is, with those that joined meanwhile: that is a crash, and not
         another disaster. A start without the option makes room for the next one.
         """
-        if force and not self.forced:
+        if force and not self.forced and self.start != MOVING:  # that one is alone anyway
             alone = {self.node_id: self.members.get(self.node_id, "")}
             return replace(self, members=alone, start=FORCED, forced=True)
         return replace(self, forced=force)

@@ -3,9 +3,9 @@
 STEP    the number of the step before which the process kills itself, from 1; 0: never
         with `e` before it: there it kills its etcd instead, and goes on
 
-A step is each rename to or from the etcd directory, the moment when that is on the disk, the start
-of etcd, and each of its transactions. Meanwhile it counts on in one object of the store, and keeps
-in DIR/acknowledged how far that was acknowledged.
+A step is each rename in or of the etcd directory, each time that it is opened to be synced or
+locked, the start of etcd, and each of its transactions. Meanwhile it counts on in one object of the
+store, and keeps in DIR/acknowledged how far that was acknowledged.
 """
 
 import asyncio

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 _KILLED = -9
-_STEPS = 10
+_STEPS = 11
 
 
 @pytest.fixture

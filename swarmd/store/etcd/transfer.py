@@ -11,7 +11,6 @@ from swarmd.store.etcd.client import EtcdClient
 
 _MOST_ROWS: Final = 500
 _MOST_BYTES: Final = 1 << 20
-_PATIENCE_SECONDS: Final = 15.0  # with one transaction, on a slow disk
 
 
 async def copy_into(client: EtcdClient, loaded: Loaded, sealer: Sealer) -> None:
@@ -21,14 +20,14 @@ async def copy_into(client: EtcdClient, loaded: Loaded, sealer: Sealer) -> None:
     """
     everything = etcd.DeleteRangeRequest(key=keys.STORE, range_end=keys.after(keys.STORE))
     emptied = etcd.TxnRequest(success=[etcd.RequestOp(request_delete_range=everything)])
-    await client.txn(emptied, _PATIENCE_SECONDS)
+    await client.txn(emptied)
     for rows in _slices(loaded.rows):
         puts = [put(row, sealer) for row in rows]
         some = etcd.TxnRequest(success=[etcd.RequestOp(request_put=one) for one in puts])
-        await client.txn(some, _PATIENCE_SECONDS)
+        await client.txn(some)
     version = etcd.PutRequest(key=keys.VERSION, value=str(loaded.version).encode())
     whole = etcd.TxnRequest(success=[etcd.RequestOp(request_put=version)])
-    await client.txn(whole, _PATIENCE_SECONDS)
+    await client.txn(whole)
 
 
 def put(row: Row, sealer: Sealer) -> etcd.PutRequest:

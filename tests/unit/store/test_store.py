@@ -227,6 +227,22 @@ async def test_what_waits_when_the_lead_is_lost_is_refused_untried(clock: FakeCl
     assert [NotLeaderError] * 700 == [type(one) for one in batch.result()[200:]]
 
 
+async def test_what_is_kept_elsewhere_takes_no_change_ever_again(clock: FakeClock) -> None:
+    async with Store(MemoryBackend(), clock) as store:
+        async with store.lead(), store.frozen() as loaded:
+            waits = asyncio.ensure_future(store.update(create(builders.task())))
+            await asyncio.sleep(0)
+            store.retire()
+            with pytest.raises(NotLeaderError):
+                await waits
+        assert (0, True, False) == (len(loaded.rows), store.retired, store.is_writable)
+        with pytest.raises(NotLeaderError):
+            await store.update(create(builders.task()))
+        with pytest.raises(NotLeaderError):
+            async with store.still():
+                raise AssertionError("a data key could change")
+
+
 async def test_nothing_is_visible_before_it_is_durable(clock: FakeClock) -> None:
     backend = GatedBackend()
     task = builders.task()

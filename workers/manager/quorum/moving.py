@@ -10,7 +10,6 @@ and the start take.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from swarmd.clock import Clock
@@ -18,7 +17,7 @@ from swarmd.errors import SwarmError, UnavailableError
 from swarmd.etcd_program import find_etcd
 from swarmd.ipc.messages import Quorum, Up
 from swarmd.logs import fields, get_logger
-from swarmd.quorum_file import EXISTING, MOVING, QuorumFile, discard
+from swarmd.quorum_file import MOVING, QuorumFile, change, discard
 from swarmd.security import data_key
 from swarmd.state_dir import PRIVATE_DIR, StateDir
 from swarmd.store import Store
@@ -53,7 +52,7 @@ class Moving:
         try:
             await asyncio.to_thread(self._begin, quorum)
             self._report(Quorum(shared=True))
-            await self._copy(quorum)
+            await self._copy()
         except (SwarmError, OSError):
             if not self._store.retired:
                 await forget(self._state_dir, self._report)
@@ -67,7 +66,7 @@ class Moving:
         self._state_dir.etcd.mkdir(mode=PRIVATE_DIR)
         quorum.save(self._state_dir.quorum)
 
-    async def _copy(self, quorum: QuorumFile) -> None:
+    async def _copy(self) -> None:
         client = EtcdClient(self._state_dir.etcd / "client:0")
         try:
             await self._wait_for(client)
@@ -76,8 +75,7 @@ class Moving:
                 keys = await asyncio.to_thread(data_key.open_data_keys, self._state_dir.node_key)
                 await copy_into(client, loaded, keys.sealer(self._state_dir.node_key))
                 self._store.retire()  # first: a write that came after the next step would be lost
-                done = replace(quorum, start=EXISTING)
-                await asyncio.to_thread(done.save, self._state_dir.quorum)
+                await asyncio.to_thread(change, self._state_dir.quorum, QuorumFile.started)
                 spent = round(self._clock.monotonic() - began, 3)
                 log.info("the store moved", extra=fields(objects=len(loaded.rows), seconds=spent))
         finally:
