@@ -71,7 +71,10 @@ class EtcdClient:
         return (answer.kvs[0] if answer.kvs else None), answer.header.revision
 
     async def page(self, prefix: bytes, start: bytes, revision: int, limit: int) -> Any:
-        """Up to that many keys of a prefix, from `start` on, as of that revision."""
+        """Up to that many keys of a prefix, from `start` on, as of that revision; of 0, as of now.
+
+        A revision that `get` gave this host's etcd has: it asks nobody for that.
+        """
         request = etcd.RangeRequest(
             key=start,
             range_end=after(prefix),
