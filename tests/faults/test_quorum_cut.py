@@ -188,13 +188,3 @@ def forget_the_past(node: RealNode) -> None:
 
 def configs(node: RealNode) -> set[str]:
     return {one.id for one in node.call("ListConfigs", api.ListConfigsRequest()).configs}
-
-
-def test_a_slow_network_that_loses_packets(managers: Cut) -> None:
-    with managers.load() as load:
-        with contextlib.ExitStack() as stack:
-            for node in managers.nodes:
-                stack.enter_context(managers.lan.slow(host_of(node).host, 0.2, 0.05))
-            load.wait_written(50)
-        load.wait_written(30)
-    load.check()
