@@ -32,7 +32,7 @@ _FATAL: Final = frozenset({"fatal", "panic"})
 # With what etcd ends when it finds its own files damaged; then starting it again is no help. Other
 # lines have some of these words too: of a connection that broke, say.
 _DAMAGE: Final = re.compile(
-    r"\b(crc|corrupt\w*|checksum|walpb|unexpected EOF|invalid database|snap|freepages)\b"
+    r"\b(crc|corrupt\w*|checksum|walpb|unexpected EOF|invalid database|freepages)\b|(^|: )snap: "
 )
 
 
@@ -129,7 +129,7 @@ class Member:
             text = line.decode(errors="replace").rstrip()
             said, level = _said(text)
             self._last = said or self._last
-            if level in _FATAL and _DAMAGE.search(text):
+            if level in _FATAL and _DAMAGE.search(said):
                 self._damage = said
             if self.slowness.hear(said, text):
                 if sentence := self.slowness.due():
