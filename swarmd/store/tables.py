@@ -180,6 +180,7 @@ OWN_KINDS: Final[tuple[Kind[Any], ...]] = (
 )
 ALL_KINDS: Final = (*KINDS, *OWN_KINDS)
 KIND_BY_NAME: Final[Mapping[str, Kind[Any]]] = {kind.name: kind for kind in ALL_KINDS}
+_KEYS_A_TURN: Final = 5_000
 _WITH_PREFIXES: Final = frozenset({"name", "custom"})  # those that are searched by prefix too
 
 
@@ -225,10 +226,10 @@ class Index:
         for key in _with_prefix(self._sorted, prefix):
             yield from self.ids(key)
 
-    def fill(self, pairs: Iterable[tuple[Key, str]]) -> None:
+    async def fill(self, pairs: Iterable[tuple[Key, str]]) -> None:
         """Add many at once to an empty index: sorting once is far cheaper."""
         ordered, self._sorted = self._sorted, None
-        for key, object_id in pairs:
+        async for key, object_id in in_turns(pairs, _KEYS_A_TURN):
             self.add(key, object_id)
         if ordered is not None:
             self._sorted = SortedList(self._buckets)
@@ -286,9 +287,9 @@ class Table(Generic[M]):
         """Put many at once into an empty table, which nobody looks at meanwhile."""
         self.objects = {one.id: one for one in objects}
         self._ids = SortedList(self.objects)
-        async for name, keys_of in in_turns(self.kind.indexes.items(), 1):
+        for name, keys_of in self.kind.indexes.items():
             pairs = ((key, one.id) for one in self.objects.values() for key in keys_of(one))
-            self._indexes[name].fill(pairs)
+            await self._indexes[name].fill(pairs)
 
     @staticmethod
     def _move(index: Index, object_id: str, before: Keys, after: Keys) -> None:
