@@ -67,7 +67,7 @@ class HoldKeys:
 
     async def _look(self) -> None:
         record = self._keys.record
-        if record is None:
+        if record is None or self._said == record.ids:
             return
         have = by_id((await asyncio.to_thread(data_key.open_data_keys, self._path)).all)
         if tuple(have) != record.ids:
@@ -77,8 +77,7 @@ class HoldKeys:
             if not set(record.ids) <= set(have) or (dropped and not self._may_drop()):
                 return
             await self._keep([have[one] for one in record.ids])
-        if self._said != record.ids:
-            await self._say(record)
+        await self._say(record)
 
     async def _may_have(self, record: KeyRecord) -> bool:
         """What is to be secret comes into no file that is not locked; the leader asks nobody."""
@@ -112,21 +111,27 @@ class ReplaceKey:
         self._path = path
         self._clock = clock
         self._awaited: set[str] = set()
+        self._sure = False  # what etcd has as the record, which nobody else writes
 
     async def run(self) -> None:
         while True:
             try:
                 await self._look()
             except (SwarmError, OSError) as error:
+                self._sure = False
                 log.warning("the data key stays as it is now", extra=fields(error=error))
             await self._clock.sleep(_LOOK_SECONDS)
 
     async def _look(self) -> None:
-        await self._keys.read()
+        if not self._sure:
+            await self._keys.read()
+            self._sure = True
+        if self._is_quiet():
+            return
         own = by_id((await asyncio.to_thread(data_key.open_data_keys, self._path)).all)
         locked = self._is_locked() and bool(await asyncio.to_thread(key_file.sealing, self._path))
         record = self._keys.record
-        if record is None:  # all is under one key; the older one, where a move was cut short
+        if record is None:  # all is under one key; with two, a move was cut short by the end
             ids = tuple(own)
             await self._keys.write(KeyRecord(ids, ids[-1], exposed=not locked))
             return
@@ -145,6 +150,12 @@ class ReplaceKey:
             log.info("every manager holds the new data key: sealing the store under it")
         elif step is Step.RESEAL:
             await self._reseal(record)
+
+    def _is_quiet(self) -> bool:
+        """There is one key, and it is as secret as the cluster asks for."""
+        record = self._keys.record
+        one = record is not None and len(record.ids) == 1 and self._keys.aligned
+        return one and record is not None and record.exposed != self._is_locked()
 
     def _is_locked(self) -> bool:
         return any(manager_key(one) for one in self._store.view().clusters.find())

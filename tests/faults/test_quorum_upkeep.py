@@ -1,4 +1,4 @@
-"""Three managers whose etcd may keep little: users are told in time, and there is a way back."""
+"""What three managers do for the store in etcd: there is room, and the key to it is a secret."""
 
 import contextlib
 import itertools
@@ -16,8 +16,13 @@ import pytest
 from swarmd import api
 from swarmd.api.protos import etcd_pb2 as etcd
 from swarmd.api.protos import etcd_pb2_grpc
+from swarmd.security import data_key, unlock_key
+from swarmd.security.encryption import key_id
+from swarmd.state_dir import StateDir
+from swarmd.store.etcd import keys
+from swarmd.store.etcd.key_record import KeyRecord
 from tests.cluster import RealNode, wait
-from tests.quorum import Managers, formed, why_not
+from tests.quorum import Managers, formed, host_pids, signal_all, why_not
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -73,6 +78,27 @@ def test_a_quota_that_others_used_up_is_mended(managers: Managers):
         wait(lambda: not write(control, []), "that a config is taken")
     wait(lambda: not any(alarms(node) for node in managers.nodes), "that all are content")
     assert before == managers.nodes[0].running(managers.service)
+
+
+def test_locking_brings_another_data_key_once_every_manager_has_it(managers: Managers):
+    away = managers.followers[0]
+    others = managers.others(away)
+    first = record(others[0])
+    assert first.exposed
+    signal_all(host_pids(away), signal.SIGKILL)
+    with managers.load(at=others) as load:
+        key = lock(others[0])
+        wait(lambda: record(others[0]).handed_out, "a key that waits for who is away")
+        load.wait_written(10)
+        assert {first.newest} == under(others[0])
+        away.run()
+        wait(lambda: len(record(others[0]).ids) == 1, "the end of the old key", 120)
+        load.wait_written(10)
+    load.check()
+    found = record(others[0])
+    assert found.newest != first.newest
+    assert {found.newest} == under(others[0])
+    wait(lambda: all(held_by(node, key) == found.ids for node in managers.nodes), "the only one")
 
 
 def write(control: Any, made: list[str]) -> str:
@@ -150,3 +176,34 @@ def alarms(node: RealNode) -> list[str]:
     with grpc.insecure_channel(f"unix:{node.state_dir}/etcd/client:0") as channel:
         stub = etcd_pb2_grpc.MaintenanceStub(channel)
         return list(stub.Status(etcd.StatusRequest(), timeout=5).errors)
+
+
+def lock(node: RealNode) -> str:
+    shown = node.ctl("cluster", "update", "default", "--autolock")
+    assert 0 == shown.returncode, shown.stderr
+    found = re.search(r"SWMKEY-1-\S+", shown.stdout)
+    assert found is not None, shown.stdout
+    return found[0]
+
+
+def record(node: RealNode) -> KeyRecord:
+    return KeyRecord.from_bytes(in_etcd(node, keys.DATA_KEYS, b"")[0].value)
+
+
+def under(node: RealNode) -> set[str]:
+    """The ids of the keys that objects in etcd are under."""
+    found = in_etcd(node, keys.OBJECTS, keys.after(keys.OBJECTS))
+    return {keys.unpacked(one.value)[1][1:5].hex() for one in found}
+
+
+def held_by(node: RealNode, key: str) -> tuple[str, ...]:
+    path = StateDir(node.state_dir).node_key
+    unlock_key.remember(path, unlock_key.parse(key))
+    found = data_key.read_data_keys(path)
+    return tuple(map(key_id, found.all)) if found else ()
+
+
+def in_etcd(node: RealNode, start: bytes, end: bytes) -> list[etcd.KeyValue]:
+    with grpc.insecure_channel(f"unix:{node.state_dir}/etcd/client:0") as channel:
+        request = etcd.RangeRequest(key=start, range_end=end)
+        return list(etcd_pb2_grpc.KVStub(channel).Range(request, timeout=10).kvs)
