@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import stat
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -70,10 +71,11 @@ def default_route_host() -> str:
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect((somewhere, 9))  # sends nothing: only the route is looked up
-                host: str = probe.getsockname()[0]
-                return host
+                host = ip_address(probe.getsockname()[0])
         except OSError:
             continue
+        if not host.is_unspecified:  # so it is where there is a route, and no address yet
+            return str(host)
     return ""
 
 
