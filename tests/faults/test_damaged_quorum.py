@@ -10,7 +10,7 @@ import pytest
 from swarmd import api
 from swarmd.security import data_key
 from swarmd.state_dir import StateDir
-from tests.cluster import RealNode, free_port, wait
+from tests.cluster import RealNode, wait
 from tests.integration.test_autolock import WRONG, unlock, wait_sealed
 from tests.quorum import Managers, formed, joining, listed, node_id, why_not, without_quorum
 
@@ -82,29 +82,6 @@ def test_files_that_are_damaged_or_of_another_time_are_named_and_nothing_is_chan
         assert why in said
         path.write_bytes(sound)
     three.wait_whole()
-
-
-def test_managers_that_lost_every_address_find_each_other_by_one_name(three: Managers):
-    for node in three.nodes:
-        node.kill_all()
-    for node in three.nodes:
-        node.remote = f"127.0.0.1:{free_port()}"
-    first, *others = three.nodes
-    for node in others:
-        node.environment["SWARMD_JOIN_ADDR"] = first.remote
-        node.environment["SWARMD_JOIN_TOKEN"] = "SWMTKN-1-" + "0" * 50 + "-" + "0" * 25  # unused
-    three.wait_whole()
-    found = first.call("ListNodes", api.ListNodesRequest()).nodes
-    assert {node.remote for node in three.nodes} == {one.manager_status.addr for one in found}
-
-
-def test_a_manager_that_comes_back_elsewhere_is_known_there_to_all(three: Managers):
-    node = three.followers[0]
-    stop(node)
-    node.remote = f"127.0.0.1:{free_port()}"
-    three.wait_whole()
-    known = [(one.state_dir / "etcd/quorum.json").read_text() for one in three.nodes]
-    assert [True] * 3 == [node.remote in text for text in known]
 
 
 def test_each_locked_manager_waits_for_the_key_and_the_unlocked_ones_for_a_quorum(three: Managers):
