@@ -26,9 +26,19 @@ _REAL = {"integration", "faults", "interop"}
 """Rooms whose tests start real processes: on a busy machine any of them can come too late."""
 
 
+_LINES = 60
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Try a test with real processes once more; the summary names each that needed it."""
     here = Path(__file__).parent
     for item in items:
         if item.path.relative_to(here).parts[0] in _REAL:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was wrong the first time: the second may end well, or fail for what is left."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"once more: {report.nodeid}")
+        terminalreporter.write_line("\n".join(report.longreprtext.splitlines()[-_LINES:]))

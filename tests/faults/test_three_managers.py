@@ -48,6 +48,14 @@ class Three(Managers):
         """The lines of `swarmctl node ls`, by the first of them."""
         return self.nodes[0].types("swarmctl node ls").stdout.splitlines()[1:]
 
+    def other_services(self) -> set[str]:
+        found = self.nodes[0].call("ListServices", api.ListServicesRequest()).services
+        return {one.id for one in found} - {self.service}
+
+    def remove_other_services(self) -> None:
+        for one in self.other_services():
+            self.nodes[0].remove_service(one)
+
     def wait_role(self, name: str, role: "api.NodeRole.ValueType") -> None:
         def has_it() -> bool:
             nodes = self.nodes[0].call("ListNodes", api.ListNodesRequest()).nodes
@@ -95,10 +103,11 @@ def form(one: Operator, two: Operator, three: Operator) -> None:
 
 @pytest.fixture
 def managers(formed: Three) -> Iterator[Three]:
-    """Whole before the test, and whole again after it, with as many tasks."""
+    """Whole before the test, and whole again after it, with as many tasks, and no other service."""
     formed.wait_whole()
     yield formed
     formed.wait_whole()
+    formed.remove_other_services()
     formed.nodes[0].wait_running(formed.service, _TASKS)
 
 
@@ -146,12 +155,9 @@ def test_any_one_machine_is_killed_every_few_seconds(managers: Three) -> None:
 
 def check_services(managers: Three, services: dict[str, api.Service]) -> None:
     """Each of these has exactly the tasks it asks for, no other service is there; then none is."""
-    node = managers.nodes[0]
-    found = node.call("ListServices", api.ListServicesRequest()).services
-    assert {managers.service, *(one.id for one in services.values())} == {one.id for one in found}
+    assert managers.other_services() == {one.id for one in services.values()}
     wait(lambda: is_as_asked(managers, services.values()), "exactly the tasks that were asked for")
-    for one in services.values():
-        node.remove_service(one.id)
+    managers.remove_other_services()
 
 
 def is_as_asked(managers: Three, services: Iterable[api.Service]) -> bool:
