@@ -1,4 +1,4 @@
-"""A slow disk, in one line instead of etcd's many.
+"""A slow disk, or a busy host, in one line instead of etcd's many.
 
 etcd waits for the disk before it acknowledges. While that takes long it says so in several ways,
 many times a second: of a write to its log, of signs of life that came late for it, of requests.
@@ -17,6 +17,7 @@ _COMES_OF_IT: Final = (
     "waiting for ReadIndex response took too long",
     "request stats",
 )
+_TOLD: Final = ((_FSYNC, 0.0), (_LATE, 0.3))  # later than by a little: an election may come of it
 # Go's durations, as "1.204123s" or "812.5ms".
 _TOOK: Final = re.compile(r'"(?:took|exceeded-duration)":"([^"]+)"')
 _DURATION: Final = re.compile(r"([\d.]+)(µs|ms|s|m|h)")
@@ -35,32 +36,39 @@ class Slowness:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._worst = 0.0
-        self._heard = -_OVER_SECONDS  # when it was slow last
+        self._heard: dict[str, tuple[float, float]] = {}  # of what, when last, and the worst
         self._told = -_TELL_SECONDS
 
     def hear(self, said: str, line: str) -> bool:
-        """Take in a line and what it says; whether a slow disk is the cause of such lines."""
+        """Take in a line and what it says; whether slowness is the cause of such lines."""
         if not said.startswith(_COMES_OF_IT):
             return False
         found = _TOOK.search(line)
         took = seconds(found[1]) if found else 0.0
-        if said.startswith((_FSYNC, _LATE)):
-            if not self.sentence:
-                self._worst = 0.0
-            self._worst = max(self._worst, took)
-            self._heard = self._clock.monotonic()
+        for kind, least in _TOLD:
+            if said.startswith(kind) and took >= least:
+                self._heard[kind] = self._clock.monotonic(), max(took, self._worst(kind))
         return True
+
+    def _worst(self, kind: str) -> float:
+        """Of those that were heard lately; 0 where none was."""
+        heard, worst = self._heard.get(kind, (-_OVER_SECONDS, 0.0))
+        return worst if self._clock.monotonic() - heard < _OVER_SECONDS else 0.0
 
     @property
     def sentence(self) -> str:
         """For as long as it is slow, and a while after; else empty."""
-        if self._clock.monotonic() - self._heard >= _OVER_SECONDS:
-            return ""
-        return (
-            f"the disk is slow: a write to etcd's log took up to {self._worst:.1f} s, and the "
-            "managers' writes wait for it: move the state directory to a faster disk"
-        )
+        if worst := self._worst(_FSYNC):
+            return (
+                f"the disk is slow: a write to etcd's log took up to {worst:.1f} s, and the "
+                "managers' writes wait for it: move the state directory to a faster disk"
+            )
+        if worst := self._worst(_LATE):
+            return (
+                f"etcd is held up: its signs of life went out up to {worst:.1f} s late, as they do "
+                "where the processors are busy or the disk is slow, and the managers' writes wait"
+            )
+        return ""
 
     def due(self) -> str:
         """The sentence, where it is time to log it (again)."""

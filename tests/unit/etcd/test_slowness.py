@@ -50,8 +50,19 @@ def test_it_is_over_half_a_minute_after_the_last_word():
     slowness.hear(*FSYNC)
     clock.advance(seconds=31.0)
     assert "" == slowness.sentence
+
+
+def test_signs_of_life_that_are_late_may_have_another_cause():
+    slowness = Slowness(FakeClock())
     slowness.hear(*LATE)
-    assert "up to 0.8 s" in slowness.sentence
+    assert "went out up to 0.8 s late" in slowness.sentence
+    assert "the disk is slow:" not in slowness.sentence
+
+
+def test_what_is_late_by_little_is_nothing_to_tell():
+    slowness = Slowness(FakeClock())
+    assert slowness.hear(LATE[0], LATE[1].replace("812.5ms", "45.2ms"))
+    assert "" == slowness.sentence
 
 
 def test_other_lines_are_none_of_its():
