@@ -88,10 +88,12 @@ class EtcdLease:
     async def hold(self) -> AsyncIterator[None]:
         """Wait until the election key is ours; at the end give it back, so that another has it."""
         lease = await self._campaign()
+        will = asyncio.ensure_future(self._leave_will(lease))
         try:
-            async with self._will(lease):
-                yield
+            yield
         finally:
+            will.cancel()
+            await asyncio.wait([will])
             assert self._keeper is not None
             self._keeper.stop()
             self._keeper = None
@@ -106,21 +108,20 @@ class EtcdLease:
             self._changed.set()
             self._changed = asyncio.Event()
 
-    @contextlib.asynccontextmanager
-    async def _will(self, lease: int) -> AsyncIterator[None]:
+    async def _leave_will(self, lease: int) -> None:
         """Have the lease given back for us should this process end; without it, time runs out."""
-        try:
-            path = self._client.socket.with_name(WILL)
-            _, writer = await asyncio.open_unix_connection(path)
-        except OSError as error:
-            log.debug("nobody takes this manager's will", extra=fields(error=error))
-            yield
-            return
-        try:
-            writer.write(b"%d\n" % lease)
-            yield
-        finally:
-            writer.close()
+        backoff = Backoff(0.1, 5.0, self._random)
+        path = self._client.socket.with_name(WILL)
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(path)
+                with contextlib.closing(writer):
+                    backoff.reset()
+                    writer.write(b"%d\n" % lease)
+                    await reader.read()  # until its taker ends: the next one is to know of it too
+            except OSError as error:
+                log.debug("nobody takes this manager's will", extra=fields(error=error))
+            await self._clock.sleep(backoff.next())
 
     async def _campaign(self) -> int:
         backoff = Backoff(0.1, 1.0, self._random)

@@ -48,10 +48,24 @@ async def test_the_end_of_a_manager_s_connection_ends_its_lead(quorum: Quorum):
                 assert ["a"] == names(two)
 
 
+async def test_a_leader_says_its_will_again_to_who_takes_it_next(quorum: Quorum):
+    member, said = quorum.members[0], asyncio.Queue[bytes]()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said.put_nowait(await reader.readline())
+        writer.close()  # as the kernel does for an etcd worker that was killed
+
+    server = await asyncio.start_unix_server(take, member.directory / WILL)
+    async with server, asyncio.timeout(20), store_on(member) as store, store.lead():
+        lease = await lease_of(store)
+        assert [lease, lease] == [int(await said.get()) for _ in range(2)]
+
+
 async def test_a_leader_s_etcd_waits_for_it_to_give_the_lead_back(quorum: Quorum):
     member = quorum.members[0]
     async with wills_at(member) as wills, store_on(member, _LONG) as store:
         async with store.lead():
+            await asyncio.to_thread(wait, lambda: wills._open, "its will")
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
                     await wills.wait_none()
