@@ -11,9 +11,9 @@ from typing import Final
 from swarmd import api
 from swarmd.api.protos import etcd_pb2 as etcd
 from swarmd.clock import Clock
-from swarmd.errors import FailedPreconditionError, SwarmError, UnavailableError
+from swarmd.errors import FailedPreconditionError, NotLeaderError, SwarmError, UnavailableError
 from swarmd.logs import fields, get_logger
-from swarmd.store import Store, by
+from swarmd.store import Lease, Store, by
 from swarmd.store.etcd import EtcdClient
 from swarmd.store.etcd.shared_keys import SharedKeys
 from workers.manager.addresses import takes_connections
@@ -40,10 +40,15 @@ def peer_url(node_id: str) -> str:
 
 
 class Membership:
-    """What the leader asks of its etcd; each call raises UnavailableError without a quorum."""
+    """What the leader asks of its etcd; each call raises UnavailableError without a quorum.
 
-    def __init__(self, client: EtcdClient, clock: Clock) -> None:
+    etcd does not fence these calls as it does a write. So each change looks at the lease as the
+    last thing before: one decided on before a long pause raises NotLeaderError.
+    """
+
+    def __init__(self, client: EtcdClient, lease: Lease, clock: Clock) -> None:
         self._client = client
+        self._lease = lease
         self._clock = clock
         self._waited_for = (0, 0.0)  # which learner, and since when another one waits for it
 
@@ -74,6 +79,7 @@ class Membership:
             await self.remove(learner)
         if node_id in members:  # with the log that etcd counts on gone, it is another member
             await self.remove(members[node_id])
+        self._check_leads()
         request = etcd.MemberAddRequest(peerURLs=[peer_url(node_id)], isLearner=True)
         answer = await self._client.call(self._client.cluster.MemberAdd, request)
         log.info("a manager joins the quorum", extra=fields(node=node_id))
@@ -88,6 +94,7 @@ class Membership:
 
     async def promote(self, member: Member) -> bool:
         """Give a learner its vote; False while it lacks something."""
+        self._check_leads()
         request = etcd.MemberPromoteRequest(ID=member.number)
         try:
             await self._client.call(self._client.cluster.MemberPromote, request)
@@ -98,9 +105,14 @@ class Membership:
         return True
 
     async def remove(self, member: Member) -> None:
+        self._check_leads()
         request = etcd.MemberRemoveRequest(ID=member.number)
         await self._client.call(self._client.cluster.MemberRemove, request)
         log.info("a manager left the quorum", extra=fields(node=member.node_id))
+
+    def _check_leads(self) -> None:
+        if not self._lease.held:
+            raise NotLeaderError
 
     async def give_away_raft(self, others: Collection[str]) -> None:
         """Have one of these lead the raft, if this host's member does.
