@@ -15,6 +15,7 @@ from swarmd import api
 from tests.cluster import RealNode, wait
 from tests.quorum import (
     Managers,
+    etcd_pid,
     formed,
     host_pids,
     is_plain_worker,
@@ -23,6 +24,7 @@ from tests.quorum import (
     listed,
     node_id,
     signal_all,
+    stopped,
     why_not,
     without_quorum,
 )
@@ -119,6 +121,20 @@ def test_where_a_demotion_would_cost_the_quorum_it_is_refused_or_forced(three: M
     away.spawn()
     wait(lambda: is_plain_worker(second), "demoted once there is a quorum again", 120)
     promote(first, second)
+    three.wait_whole()
+
+
+@pytest.mark.parametrize("part", ["manager", "etcd"])
+def test_a_manager_of_which_a_part_hangs_counts_as_away(three: Managers, part: str):
+    first, (second, hung) = three.leader, three.followers
+    pids = {
+        "manager": [hung.pid, hung.worker_pid("manager")],
+        "etcd": [hung.pid, hung.worker_pid("etcd"), etcd_pid(hung)],
+    }
+    with stopped(pids[part]):
+        wait(lambda: not is_reached(first, node_id(hung)), "seen as away")
+        refused = first.ctl("node", "demote", node_id(second))
+    assert (1, True) == (refused.returncode, "which is no quorum" in refused.stderr)
     three.wait_whole()
 
 

@@ -176,14 +176,22 @@ def forget_the_past(node: RealNode) -> None:
     with grpc.insecure_channel(f"unix:{node.state_dir}/etcd/client:0") as channel:
         stub = etcd_pb2_grpc.KVStub(channel)
 
-        def put(number: int) -> int:
+        revisions: list[int] = []
+
+        def is_put(number: int) -> bool:
             ballast = etcd.PutRequest(key=b"ballast", value=b"%d" % number)
             request = etcd.TxnRequest(success=[etcd.RequestOp(request_put=ballast)])
-            return int(stub.Txn(request, timeout=30).header.revision)
+            with contextlib.suppress(grpc.RpcError):  # another member leads the raft from now on
+                revisions.append(stub.Txn(request, timeout=30).header.revision)
+                return True
+            return False
+
+        def put(number: int) -> float:
+            return wait(lambda: is_put(number), "that etcd takes it")
 
         with ThreadPoolExecutor(64) as pool:
-            newest = max(pool.map(put, range(_ENTRIES)))
-        stub.Compact(etcd.CompactionRequest(revision=newest), timeout=30)
+            list(pool.map(put, range(_ENTRIES)))
+        stub.Compact(etcd.CompactionRequest(revision=max(revisions)), timeout=30)
 
 
 def configs(node: RealNode) -> set[str]:

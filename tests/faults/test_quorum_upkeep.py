@@ -163,12 +163,13 @@ def ballast(node: RealNode) -> Iterator[str]:
 
 
 def _put_ballast(stub: etcd_pb2_grpc.KVStub, number: int) -> str:
-    """What etcd says where it refuses it."""
+    """What etcd says where it has no room for it; at other times it may just have no leader."""
     put = etcd.PutRequest(key=b"ballast%d" % number, value=bytes(6 << 20))
     try:
         stub.Txn(etcd.TxnRequest(success=[etcd.RequestOp(request_put=put)]), timeout=30)
     except grpc.RpcError as error:
-        return str(error.details())  # type: ignore[attr-defined]
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:  # type: ignore[attr-defined]
+            return str(error.details())  # type: ignore[attr-defined]
     return ""
 
 

@@ -34,5 +34,5 @@ journal, csi; and
                     move tasks off nodes that no longer fit; constraints has the language
     volume_enforcer move tasks off volumes that are drained
     key_manager     rotate network keys
-    manager_status  which nodes are managers, and who leads
+    manager_status  which nodes are managers, and who leads; reach asks the others
 """

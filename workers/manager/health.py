@@ -18,10 +18,10 @@ class UnknownServiceError(SwarmError):
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
-    """The manager as a whole serves as long as it answers; its parts say so themselves."""
+    """The manager as a whole serves as long as it answers; a part, until it says otherwise."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, ServingStatus.ValueType] = {}
+        self._parts = {RAFT: ServingStatus.SERVING}
 
     def set(self, part: str, *, serving: bool) -> None:
         self._parts[part] = ServingStatus.SERVING if serving else ServingStatus.NOT_SERVING

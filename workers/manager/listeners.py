@@ -15,7 +15,6 @@ from workers.manager.components import Component
 from workers.manager.control.pages import PagesServicer
 from workers.manager.control.server import ControlServicer
 from workers.manager.dispatcher.server import Dispatcher
-from workers.manager.health import RAFT, HealthServicer
 from workers.manager.journal.server import JournalApi
 from workers.manager.locked import NotLocked
 from workers.manager.log_broker.server import LogBroker
@@ -32,9 +31,7 @@ class Services:
     def __init__(self, store: Store, clock: Clock, random: Random, node_id: str, own: Own) -> None:
         self.signer = signer = Signer(store, clock, random, partial(external_ca, own=own))
         self.dispatcher = Dispatcher(store, clock, random, node_id)
-        self.status = ManagerStatus(store, node_id, clock)
-        health = HealthServicer()
-        health.set(RAFT, serving=True)
+        self.status = ManagerStatus(store, node_id, own, clock)
         probe = partial(answering, own=own)
         control = ControlServicer(
             store,
@@ -51,7 +48,6 @@ class Services:
             WatchServicer(store),
             CAServer(store, signer, random, self.status.refusal),
             self.dispatcher,
-            health,
             NotLocked(),
             LogBroker(store, clock, random),
             Attachments(store, clock, random),

@@ -73,7 +73,7 @@ class Manager:
         )
         certificates = await asyncio.to_thread(NodeCertificates.load, state_dir)
         server = make_server(
-            (*services.all, self._part.servicer),
+            (*services.all, self._part.servicer, self._part.health),
             Authorizer(self._identity, partial(is_removed, self._store)),
             certificates=certificates,
             directory=state_dir.root / "run",

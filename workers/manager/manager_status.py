@@ -1,6 +1,5 @@
 """The managers as a group: which nodes are managers, at what address, and which one leads."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
@@ -10,7 +9,8 @@ from swarmd.clock import Clock
 from swarmd.errors import SwarmError
 from swarmd.logs import fields, get_logger
 from swarmd.store import ReadTx, Store, WriteTx, by
-from workers.manager.addresses import takes_connections
+from workers.manager.ca.external import Own
+from workers.manager.reach import Reach
 
 log = get_logger(__name__)
 _REACHABLE: Final = api.RaftMemberStatus.Reachability.REACHABLE
@@ -21,8 +21,9 @@ _LOOK_SECONDS: Final = 1.0
 class ManagerStatus:
     """Keeps this node's object saying that it leads, while it runs; answers for every node."""
 
-    def __init__(self, store: Store, node_id: str, clock: Clock) -> None:
+    def __init__(self, store: Store, node_id: str, own: Own, clock: Clock) -> None:
         self._store = store
+        self._own = own
         self._clock = clock
         self._node_id = node_id
         self.address = ""
@@ -40,22 +41,26 @@ class ManagerStatus:
 
     async def run(self) -> None:
         """Say who leads, once, and from then on who is reached, until cancelled."""
-        await self._write({})
-        while True:
-            others = [one for one in self._managers(self._store.view()) if one.id != self._node_id]
-            reached = await asyncio.gather(
-                *(takes_connections(one.manager_status.addr) for one in others)
-            )
-            states = {one.id: up for one, up in zip(others, reached, strict=True)}
-            await self._write(states)
-            await self._clock.sleep(_LOOK_SECONDS)
+        await self._look(None)
+        async with Reach(self._own) as reach:
+            while True:
+                await self._look(reach)
+                await self._clock.sleep(_LOOK_SECONDS)
 
-    async def _write(self, states: Mapping[str, bool]) -> None:
+    async def _look(self, reach: Reach | None) -> None:
         """What cannot be written now, on a full disk say, is written after the next look."""
         try:
+            states = await self._states(reach) if reach is not None else {}
             await self._store.update(partial(self._tell, states=states))
         except SwarmError as error:
             log.warning("cannot say how the managers are", extra=fields(error=error))
+
+    async def _states(self, reach: Reach) -> Mapping[str, bool]:
+        """Of every other manager, whether it is reached."""
+        managers = self._managers(self._store.view())
+        others = {one.id: one.manager_status.addr for one in managers if one.id != self._node_id}
+        reached = await reach.ask(others.values()) if others else set()
+        return {name: at in reached for name, at in others.items()}
 
     def _tell(self, tx: WriteTx, states: Mapping[str, bool]) -> None:
         for manager in self._managers(tx):

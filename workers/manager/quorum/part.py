@@ -25,6 +25,7 @@ from swarmd.state_dir import StateDir
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdClient, EtcdLease
 from swarmd.store.etcd.shared_keys import SharedKeys
+from workers.manager.health import RAFT, HealthServicer
 from workers.manager.quorum.addresses import AddressBook, KeepAddresses
 from workers.manager.quorum.data_keys import HoldKeys, ReplaceKey, by_id
 from workers.manager.quorum.forced import Forced
@@ -40,6 +41,7 @@ log = get_logger(__name__)
 _SQLITE: Final = "sqlite"
 _ETCD: Final = "etcd"
 _LOOK_SECONDS: Final = 1.0
+_ELECTION_SECONDS: Final = 3.0  # without a leader of etcd's, before it counts as away
 
 
 class Component(Protocol):
@@ -54,6 +56,7 @@ class Part(ABC):
     door: Path | None = None
     components: Sequence[Component] = ()
     servicer: QuorumServicer
+    health: HealthServicer
     settled: bool = True
     """The store stays where it is, for now; else `run` moves it, and no work is taken before."""
 
@@ -94,6 +97,7 @@ class Alone(Part):
         self._wanted = asyncio.Event()
         self._failure = ""
         self._backoff = Backoff(1.0, 30.0, random)
+        self.health = HealthServicer()
         self.components = (RoleManager(store, None, node_id, clock),)
         book = AddressBook(state_dir)
         self.servicer = QuorumServicer(book, Joins(store, book, self._share, self._tell))
@@ -167,9 +171,10 @@ class OneOfSeveral(Part):
         self._random = random
         self._client = client
         self._upkeep = Upkeep(store, client, quota, clock, random)
-        self._membership = Membership(client, clock)
+        self._membership = Membership(client, lease, clock)
         self._book = book
         self.servicer = QuorumServicer(book, Joins(store, book, self._share, self._tell))
+        self.health = HealthServicer()
         self._keys = keys
         own_id = certificates.identity.node_id
         self.components = (
@@ -208,11 +213,15 @@ class OneOfSeveral(Part):
 
         They are asked only while the etcd of this host knows no leader.
         """
+        until = self._clock.monotonic() + _ELECTION_SECONDS
         while True:
             await self._clock.sleep(_LOOK_SECONDS)
             if await self._has_quorum():
+                until = self._clock.monotonic() + _ELECTION_SECONDS
+                self.health.set(RAFT, serving=True)
                 continue
             log.warning("this manager has no quorum now")
+            self.health.set(RAFT, serving=self._clock.monotonic() < until)
             own = self._elsewhere.certificates.identity.node_id
             others = [at for name, at in self._book.members.items() if name != own and at]
             try:

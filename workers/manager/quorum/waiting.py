@@ -20,6 +20,7 @@ from swarmd.security.certificates import NodeCertificates
 from swarmd.state_dir import StateDir
 from swarmd.store.etcd import EtcdClient
 from workers.manager.addresses import reachable_address
+from workers.manager.health import HealthServicer
 from workers.manager.quorum.absent import Absent
 from workers.manager.quorum.addresses import AddressBook, MeetOthers
 from workers.manager.quorum.joining import check_standing
@@ -48,7 +49,7 @@ class Waiting:
     async def __aenter__(self) -> Self:
         certificates = await asyncio.to_thread(NodeCertificates.load, self._state_dir)
         server = make_server(
-            [QuorumServicer(self._book)],
+            [QuorumServicer(self._book), HealthServicer()],
             Authorizer(certificates.identity),
             certificates=certificates,
             directory=self._state_dir.root / "run",
