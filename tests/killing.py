@@ -8,7 +8,7 @@ killing.done                                   # what was done to whom, for the 
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from swarmd import api
@@ -41,24 +41,25 @@ class Killing:
     def run(self, seconds: float) -> None:
         """Mostly once the one before is whole again, else the same machine again."""
         begun = time.monotonic()
-        victim, untouched = self._next()
+        victim, untouched, elsewhere = self._next()
         while time.monotonic() < begun + seconds:
             fault = self._chance.choice(_WHOLE + _PARTS)
             self.done.append(f"{time.monotonic() - begun:.1f} s: {victim.host.name}, {fault}")
             if fault == "host":
-                untouched = {one: at for one, at in untouched.items() if at[0] != node_id(victim)}
+                untouched = elsewhere
             self._do(fault, victim)
             time.sleep(self._chance.uniform(*_PAUSE_SECONDS))
             if self._chance.random() > _AGAIN:
                 self._whole(untouched)
-                victim, untouched = self._next()
+                victim, untouched, elsewhere = self._next()
         self._whole(untouched)
 
-    def _next(self) -> tuple[NetNode, Tasks]:
-        """The next machine, and what runs before anything is done to it."""
+    def _next(self) -> tuple[NetNode, Tasks, Tasks]:
+        """The next machine, what runs before anything is done to it, and what of that elsewhere."""
         victim = self._chance.choice(self._managers.nodes)
         assert isinstance(victim, NetNode)
-        return victim, self._running()
+        own, running = node_id(victim), self._running()
+        return victim, running, {one: at for one, at in running.items() if at[0] != own}
 
     def _whole(self, untouched: Tasks) -> None:
         """All three are there again, and all tasks; those of other machines are the very same."""
@@ -68,14 +69,21 @@ class Killing:
             running = self._running()
             return len(running) == self._count and untouched.items() <= running.items()
 
-        wait(all_there, f"the tasks {untouched}, of {self._count}")
+        try:
+            wait(all_there, f"the tasks {untouched}, of {self._count}")
+        except AssertionError as error:
+            error.add_note("\n".join(map(_in_a_line, self._tasks())))
+            raise
+
+    def _tasks(self) -> Sequence[api.Task]:
+        return self._managers.nodes[0].tasks(self._service)
 
     def _running(self) -> Tasks:
         """As the managers know it, and as it is."""
         state = api.TaskState.RUNNING
         return {
             one.id: (one.node_id, one.status.container.pid)
-            for one in self._managers.nodes[0].tasks(self._service)
+            for one in self._tasks()
             if one.status.state == one.desired_state == state and lives(one.status.container.pid)
         }
 
@@ -93,6 +101,15 @@ class Killing:
             victim.spawn()
         else:
             signal_all(_pids(fault, victim), signal.SIGKILL)
+
+
+def _in_a_line(task: api.Task) -> str:
+    """For the message of a failure: what it is, what it is to be, where, and why."""
+    state, wanted = (api.TaskState.Name(one) for one in (task.status.state, task.desired_state))
+    at = f"{task.node_id} {task.status.container.pid}"
+    why = f"{task.status.message} {task.status.err}".strip()
+    since = task.status.timestamp.ToJsonString()
+    return f"{task.id} slot {task.slot} at {at}: {state}, to be {wanted}; {why} ({since})"
 
 
 def _pids(fault: str, node: RealNode) -> list[int]:
