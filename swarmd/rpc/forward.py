@@ -45,10 +45,10 @@ class Leader(Protocol):
     def is_here(self) -> bool:
         """This manager leads, or has no others."""
 
-    async def find(self, *, passed_on: bool) -> aio.Channel | None:
-        """The way to who leads, waiting for one a while; None once that is this manager.
+    async def find(self, *, within: float, passed_on: bool) -> aio.Channel | None:
+        """The way to who leads, waiting for one so many seconds; None once that is this manager.
 
-        Raises UnavailableError; of a call that another manager passed on, NotLeaderError.
+        Raises UnavailableError; of a call that another manager passed on, NotLeaderError, sooner.
         """
 
     async def channel(self) -> aio.Channel:

@@ -28,6 +28,7 @@ from swarmd.api.protos import (
     resource_pb2,
     watch_pb2,
 )
+from swarmd.clock import Clock
 from swarmd.errors import NotLeaderError, SwarmError, UnavailableError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
@@ -55,7 +56,7 @@ _FILES: Final = (
     watch_pb2,
 )
 _GENERATED: Final = "swarmd.api.protos."
-_MOST_TRIES: Final = 20
+_PATIENCE_SECONDS: Final = 8.0  # of a call, with nobody leading: longer than one is chosen
 
 Behaviour = Callable[[Any, Any], Any]
 FindPeer = Callable[[str], Peer]
@@ -76,11 +77,13 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         authorizer: Authorizer,
         open_calls: OpenCalls,
         find_peer: FindPeer,
+        clock: Clock,
         *,
         closed: Callable[[], SwarmError] | None = None,
         leader: Leader | None = None,
     ) -> None:
         self._closed = closed
+        self._clock = clock
         self._leader = leader
         self._authorizer = authorizer
         self._open_calls = open_calls
@@ -146,19 +149,22 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
         return stream if inspect.isasyncgenfunction(behaviour) else call
 
-    async def _way(self, method: MethodDescriptor, context: CallContext) -> aio.Channel | None:
-        """To the leader; None where this manager is to answer itself."""
+    async def _way(
+        self, method: MethodDescriptor, context: CallContext, within: float = _PATIENCE_SECONDS
+    ) -> aio.Channel | None:
+        """To the leader, in so many seconds; None where this manager is to answer itself."""
         if self._leader is None or self._leader.is_here or not goes_to_leader(method):
             return None
         passed_on = is_passed_on(context.invocation_metadata() or ())
-        return await self._leader.find(passed_on=passed_on)
+        return await self._leader.find(within=within, passed_on=passed_on)
 
     async def _answer(
         self, method: MethodDescriptor, behaviour: Behaviour, request: Any, context: CallContext
     ) -> Any:
         """This manager's answer or the leader's; asked once more where that can do no harm."""
-        for _ in range(_MOST_TRIES):
-            way = await self._way(method, context)
+        until = self._clock.monotonic() + _PATIENCE_SECONDS
+        while True:
+            way = await self._way(method, context, until - self._clock.monotonic())
             try:
                 if way is None:
                     return await behaviour(request, context)
@@ -169,8 +175,9 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
                     raise
                 if is_passed_on(context.invocation_metadata() or ()):
                     raise  # who passed it on asks again
+                if self._clock.monotonic() >= until:
+                    raise
             await self._leader.pause()
-        raise NotLeaderError
 
 
 def _written_down(reply: Any, context: Any) -> bytes:

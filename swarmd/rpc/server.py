@@ -140,7 +140,7 @@ def make_server(
     )
     open_calls = OpenCalls(authorizer)
     handlers = Handlers(
-        servicers, authorizer, open_calls, router.find_peer, closed=closed, leader=leader
+        servicers, authorizer, open_calls, router.find_peer, clock, closed=closed, leader=leader
     )
     inner = InnerServers(handlers, _OPTIONS, paths)
     return Server(inner, router, open_calls, descriptor)

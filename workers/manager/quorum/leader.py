@@ -15,7 +15,7 @@ from swarmd.store.etcd import EtcdLease
 from workers.manager.quorum.absent import Absent
 from workers.manager.quorum.addresses import AddressBook
 
-_WAIT_SECONDS: Final = 8.0  # longer than a new leader is chosen
+_WAIT_SECONDS: Final = 8.0  # for our own calls: longer than a new leader is chosen
 _ARRIVAL_SECONDS: Final = 2.0  # of one that has the lease, and reads what was written before
 _LOOK_SECONDS: Final = 0.03
 _CONNECT_SECONDS: Final = 1.0
@@ -57,13 +57,14 @@ class LeaderElsewhere:
             if self._dialled is not None and self._dialled[0] != self._lease.leader:
                 await self.close()
 
-    async def find(self, *, passed_on: bool) -> aio.Channel | None:
+    async def find(self, *, within: float, passed_on: bool) -> aio.Channel | None:
         """The way to who leads, once somebody does and answers; None when that is this manager.
 
         `passed_on`: another manager takes this one for the leader. Raises NotLeaderError where it
-        is wrong, and UnavailableError where nobody leads.
+        is wrong, and UnavailableError where nobody leads within so many seconds.
         """
-        until = self._clock.monotonic() + (_ARRIVAL_SECONDS if passed_on else _WAIT_SECONDS)
+        seconds = min(within, _ARRIVAL_SECONDS) if passed_on else within
+        until = self._clock.monotonic() + seconds
         while self._clock.monotonic() < until:
             if self.is_here:
                 return None
