@@ -37,15 +37,6 @@ def container(
     return api.ContainerSpec(image=image, command=command, **fields)
 
 
-def at_once() -> api.RestartPolicy:
-    """Always, after 0.1 s; as attempts are counted, no back-off holds up who fails again soon."""
-    policy = api.RestartPolicy(
-        condition=api.RestartPolicy.RestartCondition.ANY, max_attempts=1_000_000
-    )
-    policy.delay.FromMilliseconds(100)
-    return policy
-
-
 def service(
     name: str | None = None,
     *,

@@ -32,7 +32,7 @@ class Services:
     """Host processes, up to three of each, that every other change replaces.
 
     The orchestrators write services too, as their updates go on. A change is never given up for
-    tasks that were killed, nor do these wait long for their restart.
+    tasks that were killed.
     """
 
     kind = "Service"
@@ -41,10 +41,12 @@ class Services:
     versions_are_writers = False
 
     def new(self, name: str, value: str, chance: random.Random) -> api.ServiceSpec:
+        restart = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
+        restart.delay.FromMilliseconds(100)
         container = builders.container(command=("sleep", "10000"), env=[f"V={value}"])
         update = api.UpdateConfig(failure_action=api.UpdateConfig.FailureAction.CONTINUE)
         update.monitor.FromMilliseconds(100)
-        task = api.TaskSpec(container=container, restart=builders.at_once())
+        task = api.TaskSpec(container=container, restart=restart)
         spec = builders.service(name, labels={"v": value}, task_spec=task).spec
         spec.update.CopyFrom(update)
         spec.replicated.replicas = self._replicas(chance)

@@ -10,6 +10,8 @@ _ASSIGNED: Final = api.TaskState.ASSIGNED
 _RUNNING: Final = api.TaskState.RUNNING
 _COMPLETE: Final = api.TaskState.COMPLETE
 _REMOVE: Final = api.TaskState.REMOVE
+_FAILED: Final = api.TaskState.FAILED
+_WITH_ITS_ENGINE: Final = "is gone, and the task with it"
 _NAMES: Final = {number: state for state, number in api.TaskState.items()}
 
 
@@ -41,6 +43,16 @@ def is_assigned(task: api.Task) -> bool:
 def never_runs(task: api.Task) -> bool:
     """No node has it, and nobody wants it any more."""
     return task.status.state < _ASSIGNED and not is_wanted(task)
+
+
+def gone(task_id: str) -> str:
+    """What the embedded engine's agent says of a task whose supervisord ended, as with its host."""
+    return f"the supervisord that ran task {task_id} {_WITH_ITS_ENGINE}"
+
+
+def went_with_its_engine(task: api.Task) -> bool:
+    """It failed by no fault of its own: its agent said that it is `gone`."""
+    return task.status.state == _FAILED and task.status.err.endswith(_WITH_ITS_ENGINE)
 
 
 def is_removable(task: api.Task) -> bool:

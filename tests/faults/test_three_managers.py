@@ -14,7 +14,6 @@ import pytest
 from swarmd import api
 from swarmd.security.key_file import is_sealed
 from swarmd.state_dir import StateDir
-from tests import builders
 from tests.cluster import wait
 from tests.killing import Killing
 from tests.networks import Lan, lan
@@ -79,9 +78,7 @@ def formed() -> Iterator[Three]:
         managers.net = net
         form(one, two, three)
         managers.wait_whole()
-        managers.service = one.create_service(
-            "sleep", "10000", replicas=_TASKS, task={"restart": builders.at_once()}
-        )
+        managers.service = one.create_service("sleep", "10000", replicas=_TASKS)
         one.wait_running(managers.service, _TASKS)
         yield managers
 

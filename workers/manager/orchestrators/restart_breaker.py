@@ -145,9 +145,13 @@ def is_exempt(service: api.Service) -> bool:
 
 
 def counts(task: api.Task, service: api.Service) -> bool:
-    """It failed by its agent's word, as the service is now, and no update is to judge of it."""
+    """It failed by its agent's word, as the service is now, and no update is to judge of it.
+
+    What died with its host does not count: hosts that lose their power are no fault of a service.
+    """
     return (
         task.status.state in _FAILED
+        and not tasks.went_with_its_engine(task)
         and task.status.HasField("applied_at")
         and task.spec_version.index == service.spec_version.index
         and not services.update_under_way(service)

@@ -2,6 +2,7 @@
 
 The conditions, attempts and windows are SwarmKit's. The back-off is ours: a task that fails soon
 after its start, again and again, waits longer each time, up to five minutes, until one ran well.
+One that died with its host says nothing either way.
 A policy with max_attempts ends by itself, so its delay stays as it was asked for.
 
 What was restarted how often stands in labels of the replacement: a new leader reads it there.
@@ -151,7 +152,9 @@ def ran_well(task: api.Task, lived: float) -> bool:
 def _quick_failures(task: api.Task, before: Restart) -> int:
     if task.status.state not in _FAILED:
         return 0
-    return 0 if ran_well(task, lived_seconds(task)) else before.failures + 1
+    if ran_well(task, lived_seconds(task)):
+        return 0
+    return before.failures + (not tasks.went_with_its_engine(task))
 
 
 def _delay(spec: api.TaskSpec, failures: int, random: Random) -> float:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmd import api
-from swarmd.api import breakers, times
+from swarmd.api import breakers, tasks, times
 from swarmd.api.protos.governor_pb2 import Breaker
 from tests import builders
 from workers.manager.orchestrators import restart_breaker
@@ -144,6 +144,14 @@ def test_what_another_spec_version_or_the_manager_itself_failed_does_not_count()
     enforced.status.ClearField("applied_at")
     assert not restart_breaker.counts(old, web)
     assert not restart_breaker.counts(enforced, web)
+
+
+def test_what_died_with_its_host_does_not_count():
+    web = service()
+    task = failed(web, exit_code=0)
+    assert restart_breaker.counts(task, web)
+    task.status.err = tasks.gone(task.id)
+    assert not restart_breaker.counts(task, web)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmd import api
-from swarmd.api import times
+from swarmd.api import tasks, times
 from tests import builders
 from workers.manager.orchestrators import restart_policy
 from workers.manager.orchestrators.restart_policy import Restart
@@ -117,6 +117,13 @@ def test_what_ran_well_or_completed_was_no_failure():
     well = ended(web, after=101, restart=loop)
     for task in (completed, well):
         assert Restart(8, 0, 5) == restart_policy.next_restart(task, web, None, Random(0))
+
+
+def test_who_died_with_its_host_is_no_nearer_to_a_crash_loop():
+    web, loop = service(), Restart(4, 1, 5)
+    task = ended(web, restart=loop)
+    task.status.err = tasks.gone(task.id)
+    assert Restart(5, 1, 5) == restart_policy.next_restart(task, web, None, Random(0))
 
 
 def test_a_rejected_task_did_not_run_however_long_it_took():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from swarmd import api
-from swarmd.api import times
+from swarmd.api import tasks, times
 from swarmd.clock import Clock
 from workers.agent.executors import MountedVolume
 from workers.agent.executors.errors import (
@@ -270,4 +270,4 @@ def _unhealthy(found: Health) -> str:
 
 
 def _gone(task_id: str) -> GoneError:
-    return GoneError(f"the supervisord that ran task {task_id} is gone, and the task with it")
+    return GoneError(tasks.gone(task_id))

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, NoReturn
 
+from swarmd.api import tasks
 from swarmd.backoff import Backoff
 from swarmd.clock import Clock
 from swarmd.logs import fields, get_logger
@@ -182,7 +183,7 @@ def _notice_end(pid: int, rung: asyncio.Event) -> Iterator[None]:
 
 
 def _raise_gone(task_id: str) -> NoReturn:
-    raise GoneError(f"the supervisord that ran task {task_id} is gone, and the task with it")
+    raise GoneError(tasks.gone(task_id))
 
 
 @contextlib.contextmanager
