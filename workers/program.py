@@ -26,6 +26,7 @@ from swarmd.errors import (
     CorruptStateError,
     ExitStatus,
     ResourceExhaustedError,
+    SwarmError,
 )
 from swarmd.ipc import messages
 from swarmd.ipc.environment import ALIVE_SECONDS, LOCK_FD, ORPHAN_SECONDS, STATUS_FD
@@ -188,8 +189,13 @@ def _failed(ends: _Ends, error: Exception) -> ExitStatus:
         log.error("cannot boot", extra=logs.fields(reason=final))
         ends.report(Failed(str(final), cannot_boot=True, transient=_is_full_disk(final)))
         return ExitStatus.CANNOT_BOOT
-    log.error("failed", exc_info=error)
-    ends.report(Failed(_sentence(error)))
+    reason = _leaf(error)
+    if isinstance(reason, SwarmError):  # what it says is for people, and all that there is to say
+        log.error("failed", extra=logs.fields(reason=reason))
+        ends.report(Failed(str(reason)))
+    else:
+        log.error("failed", exc_info=error)
+        ends.report(Failed(f"{type(reason).__name__}: {reason}"))
     return ExitStatus.FAILED
 
 
@@ -216,10 +222,12 @@ def _is_full_disk(error: BaseException | None) -> bool:
     return False
 
 
-def _sentence(error: BaseException) -> str:
+def _leaf(error: BaseException) -> BaseException:
+    """The first of a group; what nobody expected goes before what has a sentence of ours."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+        unexpected = error.split(SwarmError)[1] or error
+        error = unexpected.exceptions[0]
+    return error
 
 
 def _take_stdin() -> int:

@@ -1,8 +1,8 @@
 """A worker of a few lines, run as a real process: python worker.py NAME [BEHAVIOUR …].
 
-Behaviours: late-ready and slow-stop (half a second each), refuse, corrupt, fail, ignore-stop,
-start-child, and role=worker or role=manager for what it says of the node. SIGUSR1 hangs its loop.
-What it does is noted in the state directory's journal.
+Behaviours: late-ready and slow-stop (half a second each), refuse, corrupt, fail, lose-etcd,
+ignore-stop, start-child, and role=worker or role=manager for what it says of the node. SIGUSR1
+hangs its loop. What it does is noted in the state directory's journal.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from swarmd.errors import CannotBootError, CorruptStateError
+from swarmd.errors import CannotBootError, CorruptStateError, SwarmError
 from swarmd.ipc.messages import Managers, NodeChanged, Ready, Status
 from swarmd.ipc.parent_link import ParentLink
 from workers.program import run_worker
@@ -27,8 +27,9 @@ async def main(link: ParentLink) -> None:
     if "refuse" in BEHAVIOUR:
         raise CannotBootError("the flag --listen-remote-api does not parse")
     if "corrupt" in BEHAVIOUR:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(find_corrupt_state())
+        await in_a_group(CorruptStateError("tasks.db is corrupt"))
+    if "lose-etcd" in BEHAVIOUR:
+        await in_a_group(SwarmError("etcd was killed by SIGKILL"))
     if "start-child" in BEHAVIOUR:
         child = await asyncio.create_subprocess_exec("sleep", "60", stdout=2)
         (Path(link.config.state_dir) / "child").write_text(str(child.pid))
@@ -53,8 +54,12 @@ async def main(link: ParentLink) -> None:
         note(journal, "stopped")
 
 
-async def find_corrupt_state() -> None:
-    raise CorruptStateError("tasks.db is corrupt")
+async def in_a_group(error: Exception) -> None:
+    async def fail() -> None:
+        raise error
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fail())
 
 
 def note(journal: Path, words: str) -> None:

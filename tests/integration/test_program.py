@@ -136,6 +136,16 @@ def test_a_worker_that_fails_says_why_and_logs_it(tmp_path):
         assert "Traceback" in worker.stderr
 
 
+def test_a_worker_that_fails_for_a_reason_of_ours_says_no_more_than_that(tmp_path):
+    with Worker(tmp_path, "lose-etcd") as worker:
+        worker.configure()
+        assert Failed("etcd was killed by SIGKILL") == worker.wait_for(Failed)
+        assert ExitStatus.FAILED == worker.end()
+        (line,) = [one for one in worker.stderr.splitlines() if "failed" in one]
+        assert line.endswith('failed reason="etcd was killed by SIGKILL"')
+        assert "Traceback" not in worker.stderr
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"hostname": "h", "later": 1}', "{}"])
 def test_another_versions_configuration_is_refused(tmp_path, text):
     with Worker(tmp_path) as worker:

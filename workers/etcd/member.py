@@ -154,6 +154,8 @@ class Member:
             return CannotBootError(cannot_use(self._place, self._damage))
         if status == 0:  # unasked, it ends so for one reason
             return RemovedError("the other managers removed this one from the quorum")
+        if status < 0:  # what it said before is not of that
+            return SwarmError(f"etcd was killed by {signal.Signals(-status).name}")
         return SwarmError(f"etcd ended with status {status}: {self._last}")
 
 

@@ -50,7 +50,8 @@ class Wills:
         self._open += 1
         self._none.clear()
         try:
-            with contextlib.suppress(OSError, ValueError):
+            # Cancelled at the end of this worker: asyncio would log that as an error of its own.
+            with contextlib.suppress(OSError, ValueError, asyncio.CancelledError):
                 lease = int(await reader.readline())
                 await reader.read()
                 await self._execute(lease)

@@ -37,15 +37,20 @@ async def test_damaged_data_are_told_with_the_way_out(tmp_path: Path, said: obje
 
 
 @pytest.mark.parametrize(
-    ("said", "status"), [(_FULL, "exit 1"), (_BROKEN, "kill -9 $$"), (_BROKEN, "exit 2")]
+    ("said", "status", "told"),
+    [
+        (_FULL, "exit 1", "etcd ended with status 1: "),
+        (_BROKEN, "kill -9 $$", "etcd was killed by SIGKILL"),
+        (_BROKEN, "exit 2", "etcd ended with status 2: "),
+    ],
 )
 async def test_another_end_is_no_damage_though_it_has_its_words(
-    tmp_path: Path, said: object, status: str
+    tmp_path: Path, said: object, status: str, told: str
 ):
     with pytest.raises(SwarmError) as ended:
         await ends(tmp_path, said, status=status).run()
     assert SwarmError is type(ended.value)
-    assert str(ended.value).startswith("etcd ended with status")
+    assert str(ended.value).startswith(told)
 
 
 async def test_one_that_ends_unasked_and_says_nothing_was_removed_by_the_others(tmp_path: Path):
