@@ -16,9 +16,14 @@ from swarmd.rpc.channel import OPTIONS, dial_manager
 from swarmd.security.certificates import NodeCertificates
 from workers.manager.health import RAFT, ServingStatus
 
-_ANSWER_SECONDS: Final = 1.0
-# One that comes back is seen soon, also where a connection takes a while.
-_SOON: Final = {"grpc.min_reconnect_backoff_ms": 2_000, "grpc.max_reconnect_backoff_ms": 1_000}
+_ANSWER_SECONDS: Final = 3.0  # for a handshake too, on a network that is slow and loses some
+# Who comes back is seen soon: a connection that a long cut left behind is given up by then.
+_SOON: Final = {
+    "grpc.keepalive_time_ms": 2_000,
+    "grpc.keepalive_timeout_ms": 2_000,
+    "grpc.min_reconnect_backoff_ms": 4_000,  # the time for a connection, in fact
+    "grpc.max_reconnect_backoff_ms": 1_000,
+}
 
 
 class Reach:
