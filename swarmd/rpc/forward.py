@@ -48,6 +48,7 @@ class Leader(Protocol):
     async def find(self, *, within: float, passed_on: bool) -> aio.Channel | None:
         """The way to who leads, waiting for one so many seconds; None once that is this manager.
 
+        Within none at all it tells why there is nobody.
         Raises UnavailableError; of a call that another manager passed on, NotLeaderError, sooner.
         """
 

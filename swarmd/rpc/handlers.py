@@ -176,6 +176,8 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
                 if is_passed_on(context.invocation_metadata() or ()):
                     raise  # who passed it on asks again
                 if self._clock.monotonic() >= until:
+                    if isinstance(error, NotLeaderError):  # whose sentence names nobody
+                        await self._leader.find(within=0.0, passed_on=False)
                     raise
             await self._leader.pause()
 

@@ -170,10 +170,12 @@ def test_a_rolling_restart_under_load(managers: Managers) -> None:
 
 def test_a_leader_that_is_stopped_hands_over(managers: Managers) -> None:
     leader, others = managers.leader, managers.followers
+    pid = leader.pid
     with managers.load(at=others) as load:
-        os.kill(leader.pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
         load.wait_written(20)
     load.check()
+    wait(lambda: not lives(pid), "its end")  # or it would not be started again
     assert load.longest_gap() < _FAILOVER_SECONDS
 
 

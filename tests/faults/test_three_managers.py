@@ -29,7 +29,7 @@ ELSEWHERE = {
     "swarmd restore",
 }
 """Commands of which the page only says that they are there; other tests type them."""
-KILLING_SECONDS = float(os.environ.get("SWARMD_KILLING_SECONDS", "60"))
+KILLING_SECONDS = float(os.environ.get("SWARMD_KILLING_SECONDS", "40"))
 _AT_ONCE_SECONDS = 60.0  # of history that is checked as one
 _TASKS = 6
 _versions = itertools.count(1)

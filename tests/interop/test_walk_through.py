@@ -204,12 +204,12 @@ def test_who_leaves_leaves_nothing_behind(cluster):
     docker_id, worker_id = cluster.docker.node_id, cluster.worker.id
     cluster.docker.docker("swarm", "leave")
     assert 0 == cluster.worker.swarmd("leave").returncode
-    assert {} == cluster.worker.processes()
+    wait(lambda: not cluster.worker.processes(), "that nothing of it runs")
     assert set() == cluster.docker.task_ids()
     for node_id in (docker_id, worker_id):
         cluster.manager.wait_state(node_id, DOWN)
         cluster.ctl("node", "remove", node_id)
     left = cluster.manager.swarmd("leave", "--force")
     assert 0 == left.returncode, left.stderr
-    assert {} == cluster.manager.processes()
+    wait(lambda: not cluster.manager.processes(), "that nothing of it runs")
     assert set() == cluster.engines[1].task_ids()

@@ -9,7 +9,7 @@ from grpc import StatusCode, aio
 
 from swarmd import api
 from swarmd.api.protos.control_pb2_grpc import ControlServicer, ControlStub
-from swarmd.errors import NotLeaderError
+from swarmd.errors import NotLeaderError, UnavailableError
 from swarmd.rpc.authorize import Authorizer
 from swarmd.rpc.channel import dial_control
 from swarmd.rpc.server import make_server
@@ -32,6 +32,9 @@ class Deposed(ControlServicer):
         self.tried_at.append(self._clock.monotonic())
         raise NotLeaderError
 
+    async def find(self, *, within: float, passed_on: bool) -> None:
+        raise UnavailableError(f"there is no quorum: waited {within} s more ({passed_on=})")
+
     async def pause(self) -> None:
         self._clock.advance(seconds=3.0)
 
@@ -53,4 +56,5 @@ async def test_it_is_asked_again_until_it_has_waited_for_a_leader_long_enough(di
         with pytest.raises(aio.AioRpcError) as caught:
             await ControlStub(channel).ListConfigs(api.ListConfigsRequest())
     assert StatusCode.UNAVAILABLE == caught.value.code()
+    assert "there is no quorum: waited 0.0 s more (passed_on=False)" == caught.value.details()
     assert [0.0, 3.0, 6.0, 9.0] == deposed.tried_at
