@@ -37,6 +37,13 @@ def container(
     return api.ContainerSpec(image=image, command=command, **fields)
 
 
+def quick_restart() -> api.RestartPolicy:
+    """Always, after 0.1 s, and not after 5."""
+    policy = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
+    policy.delay.FromMilliseconds(100)
+    return policy
+
+
 def service(
     name: str | None = None,
     *,

@@ -201,13 +201,13 @@ class RealNode:
     def create_service(
         self, *command: str, replicas: int = 1, task: dict[str, Any] | None = None, **container: Any
     ) -> str:
-        """A host service with that command; its id. It restarts after 0.1 s, and not after 5."""
-        restart = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
-        restart.delay.FromMilliseconds(100)
+        """A host service with that command; its id. It restarts soon."""
         spec = builders.container(command=command, **container)
         built = builders.service(
             replicas=replicas,
-            task_spec=api.TaskSpec(container=spec, **{"restart": restart, **(task or {})}),
+            task_spec=api.TaskSpec(
+                container=spec, **{"restart": builders.quick_restart(), **(task or {})}
+            ),
         )
         request = api.CreateServiceRequest(spec=built.spec)
         return str(self.call("CreateService", request).service.id)

@@ -41,12 +41,10 @@ class Services:
     versions_are_writers = False
 
     def new(self, name: str, value: str, chance: random.Random) -> api.ServiceSpec:
-        restart = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
-        restart.delay.FromMilliseconds(100)
         container = builders.container(command=("sleep", "10000"), env=[f"V={value}"])
         update = api.UpdateConfig(failure_action=api.UpdateConfig.FailureAction.CONTINUE)
         update.monitor.FromMilliseconds(100)
-        task = api.TaskSpec(container=container, restart=restart)
+        task = api.TaskSpec(container=container, restart=builders.quick_restart())
         spec = builders.service(name, labels={"v": value}, task_spec=task).spec
         spec.update.CopyFrom(update)
         spec.replicated.replicas = self._replicas(chance)

@@ -102,14 +102,12 @@ class Cluster:
     @property
     def cpu_seconds(self) -> float:
         """What the manager has spent so far."""
-        times = self.manager.cpu_times()
-        return float(times.user + times.system)
+        return _cpu_seconds(self.manager)
 
     @property
     def others_cpu_seconds(self) -> dict[str, float]:
         """The same of the quorum's other processes, by what they are."""
-        times = {name: one.cpu_times() for name, one in self.others.items()}
-        return {name: float(one.user + one.system) for name, one in times.items()}
+        return {name: _cpu_seconds(one) for name, one in self.others.items()}
 
     @property
     def memory_mebibytes(self) -> float:
@@ -118,3 +116,8 @@ class Cluster:
     async def _status(self, request: api.ListServiceStatusesRequest) -> Any:
         (status,) = (await self.control.ListServiceStatuses(request)).statuses
         return status
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)

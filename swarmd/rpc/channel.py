@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,12 @@ OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.max_reconnect_backoff_ms", 5_000),
 ]
 
+# A manager whose host is gone, or cut off, says nothing: with these that is found out soon.
+LIVELY: Final[Mapping[str, Any]] = {
+    "grpc.keepalive_time_ms": 2_000,
+    "grpc.keepalive_timeout_ms": 2_000,
+}
+
 
 async def dial_control(path: Path | str) -> aio.Channel:
     """A channel to the manager behind a control socket; raises UnavailableError in one clear line.
@@ -55,9 +61,10 @@ def node_behind(path: Path | str) -> str:
 
 
 def dial_manager(
-    address: str, certificates: NodeCertificates, options: list[tuple[str, Any]] = OPTIONS
+    address: str, certificates: NodeCertificates, further: Mapping[str, Any] | None = None
 ) -> aio.Channel:
-    """A channel to a manager's remote port, under mutual TLS."""
+    """A channel to a manager's remote port, under mutual TLS; `further` options go before ours."""
+    options = [*{**dict(OPTIONS), **(further or {})}.items()]
     return aio.secure_channel(address, channel_credentials(certificates), options=options)
 
 

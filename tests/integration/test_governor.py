@@ -23,11 +23,8 @@ def node():
 
 
 def create(node: RealNode, name: str, *command: str, **task: object) -> str:
-    restart = api.RestartPolicy(condition=api.RestartPolicy.RestartCondition.ANY)
-    restart.delay.FromMilliseconds(100)
-    spec = api.TaskSpec(
-        container=builders.container(command=command), **{"restart": restart, **task}
-    )
+    policy = {"restart": builders.quick_restart(), **task}
+    spec = api.TaskSpec(container=builders.container(command=command), **policy)
     built = builders.service(name, replicas=3, task_spec=spec)
     return node.call("CreateService", api.CreateServiceRequest(spec=built.spec)).service.id
 

@@ -17,7 +17,10 @@ _COMES_OF_IT: Final = (
     "waiting for ReadIndex response took too long",
     "request stats",
 )
-_TOLD: Final = ((_FSYNC, 0.0), (_LATE, 0.3))  # later than by a little: an election may come of it
+_WORTH_TELLING: Final = (
+    (_FSYNC, 0.0),
+    (_LATE, 0.3),
+)  # later than by a little: an election may come of it
 # Go's durations, as "1.204123s" or "812.5ms".
 _TOOK: Final = re.compile(r'"(?:took|exceeded-duration)":"([^"]+)"')
 _DURATION: Final = re.compile(r"([\d.]+)(µs|ms|s|m|h)")
@@ -45,7 +48,7 @@ class Slowness:
             return False
         found = _TOOK.search(line)
         took = seconds(found[1]) if found else 0.0
-        for kind, least in _TOLD:
+        for kind, least in _WORTH_TELLING:
             if said.startswith(kind) and took >= least:
                 self._heard[kind] = self._clock.monotonic(), max(took, self._worst(kind))
         return True

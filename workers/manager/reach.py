@@ -12,15 +12,14 @@ from grpc import aio
 
 from swarmd import api
 from swarmd.api.protos.health_pb2_grpc import HealthStub
-from swarmd.rpc.channel import OPTIONS, dial_manager
+from swarmd.rpc.channel import LIVELY, dial_manager
 from swarmd.security.certificates import NodeCertificates
 from workers.manager.health import RAFT, ServingStatus
 
 _ANSWER_SECONDS: Final = 3.0  # for a handshake too, on a network that is slow and loses some
 # Who comes back is seen soon: a connection that a long cut left behind is given up by then.
 _SOON: Final = {
-    "grpc.keepalive_time_ms": 2_000,
-    "grpc.keepalive_timeout_ms": 2_000,
+    **LIVELY,
     "grpc.min_reconnect_backoff_ms": 4_000,  # the time for a connection, in fact
     "grpc.max_reconnect_backoff_ms": 1_000,
 }
@@ -54,8 +53,7 @@ class Reach:
         await self._keep(addresses if certificates == self._shown else ())
         self._shown = certificates
         for address in set(addresses) - self._channels.keys():
-            options = [*({**dict(OPTIONS), **_SOON}).items()]
-            self._channels[address] = dial_manager(address, certificates, options)
+            self._channels[address] = dial_manager(address, certificates, _SOON)
         asked = [*self._channels.items()]
         answers = await asyncio.gather(*(_serves(channel) for _, channel in asked))
         return {one for (one, _), serves in zip(asked, answers, strict=True) if serves}

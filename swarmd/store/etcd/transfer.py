@@ -19,15 +19,12 @@ async def copy_into(client: EtcdClient, loaded: Loaded, sealer: Sealer) -> None:
     Whatever store was there is gone. Raises UnavailableError, and then it is to be done again.
     """
     everything = etcd.DeleteRangeRequest(key=keys.STORE, range_end=keys.after(keys.STORE))
-    emptied = etcd.TxnRequest(success=[etcd.RequestOp(request_delete_range=everything)])
-    await client.txn(emptied)
+    await client.txn(etcd.TxnRequest(success=[etcd.RequestOp(request_delete_range=everything)]))
     for rows in _slices(loaded.rows):
         puts = [put(row, sealer) for row in rows]
-        some = etcd.TxnRequest(success=[etcd.RequestOp(request_put=one) for one in puts])
-        await client.txn(some)
+        await client.txn(etcd.TxnRequest(success=[etcd.RequestOp(request_put=one) for one in puts]))
     version = etcd.PutRequest(key=keys.VERSION, value=str(loaded.version).encode())
-    whole = etcd.TxnRequest(success=[etcd.RequestOp(request_put=version)])
-    await client.txn(whole)
+    await client.txn(etcd.TxnRequest(success=[etcd.RequestOp(request_put=version)]))
 
 
 def put(row: Row, sealer: Sealer) -> etcd.PutRequest:

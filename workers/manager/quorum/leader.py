@@ -8,7 +8,7 @@ from grpc import aio
 
 from swarmd.clock import Clock
 from swarmd.errors import NotLeaderError, UnavailableError
-from swarmd.rpc.channel import OPTIONS, dial_manager
+from swarmd.rpc.channel import LIVELY, dial_manager
 from swarmd.security.certificates import NodeCertificates
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdLease
@@ -20,8 +20,6 @@ _ARRIVAL_SECONDS: Final = 2.0  # of one that has the lease, and reads what was w
 _LOOK_SECONDS: Final = 0.03
 _CONNECT_SECONDS: Final = 1.0
 _LAST_WORDS_SECONDS: Final = 0.3
-# A leader whose host is gone, or cut off, says nothing: that is to be found out soon.
-_LIVELY: Final = {"grpc.keepalive_time_ms": 2_000, "grpc.keepalive_timeout_ms": 2_000}
 
 
 class LeaderElsewhere:
@@ -115,8 +113,7 @@ class LeaderElsewhere:
         wanted = (leader, node.manager_status.addr, self.certificates)
         if self._channel is None or self._dialled != wanted:
             await self.close()
-            options = [*({**dict(OPTIONS), **_LIVELY}).items()]
-            self._channel = dial_manager(wanted[1], self.certificates, options)
+            self._channel = dial_manager(wanted[1], self.certificates, LIVELY)
             self._dialled = wanted
         channel = self._channel
         if channel.get_state() is grpc.ChannelConnectivity.READY:

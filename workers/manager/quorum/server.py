@@ -21,8 +21,6 @@ from workers.manager.quorum.members import Membership
 
 Share = Callable[[], Awaitable[tuple[Membership, Sequence[bytes]]]]
 Tell = Callable[[int, Sequence[bytes]], Awaitable[None]]
-
-
 _LAST_PORT: Final = 65_535
 
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Final, NoReturn
+from typing import Final
 
 from swarmd.api import tasks
 from swarmd.backoff import Backoff
@@ -107,7 +107,7 @@ class Link:
         while True:
             status = await self.status(task_id)
             if status is None:
-                _raise_gone(task_id)
+                raise GoneError(tasks.gone(task_id))
             if until(status):
                 return status
             await self._next_change(task_id)
@@ -180,10 +180,6 @@ def _notice_end(pid: int, rung: asyncio.Event) -> Iterator[None]:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-def _raise_gone(task_id: str) -> NoReturn:
-    raise GoneError(tasks.gone(task_id))
 
 
 @contextlib.contextmanager
