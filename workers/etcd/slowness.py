@@ -17,10 +17,8 @@ _COMES_OF_IT: Final = (
     "waiting for ReadIndex response took too long",
     "request stats",
 )
-_WORTH_TELLING: Final = (
-    (_FSYNC, 0.0),
-    (_LATE, 0.3),
-)  # later than by a little: an election may come of it
+# From so many seconds on: signs of life that are later than that may bring an election about.
+_WORTH_TELLING: Final = ((_FSYNC, 0.0), (_LATE, 0.3))
 # Go's durations, as "1.204123s" or "812.5ms".
 _TOOK: Final = re.compile(r'"(?:took|exceeded-duration)":"([^"]+)"')
 _DURATION: Final = re.compile(r"([\d.]+)(µs|ms|s|m|h)")
