@@ -35,6 +35,7 @@ _OURS: Final = "swarmd-"
 FORCE: Final = (f"{_OURS}force", "true")
 """Goes with a call that is to be done whatever is at stake, where without it that is refused."""
 _MEET: Final = "swarmd.v1.Quorum.Meet"
+PATIENCE_SECONDS: Final = 8.0  # of a call, while nobody leads: longer than a leader is chosen
 Metadata = Sequence[tuple[str, str]]
 
 
@@ -48,8 +49,8 @@ class Leader(Protocol):
     async def find(self, *, within: float, passed_on: bool) -> aio.Channel | None:
         """The way to who leads, waiting for one so many seconds; None once that is this manager.
 
-        Within none at all it tells why there is nobody.
-        Raises UnavailableError; of a call that another manager passed on, NotLeaderError, sooner.
+        Raises UnavailableError, which says why there is nobody, and at once within no seconds at
+        all; of a call that another manager passed on, NotLeaderError, sooner.
         """
 
     async def channel(self) -> aio.Channel:

@@ -32,7 +32,15 @@ from swarmd.clock import Clock
 from swarmd.errors import NotLeaderError, SwarmError, UnavailableError, UnimplementedError
 from swarmd.rpc.authorize import Authorizer, CallContext, rule_of
 from swarmd.rpc.errors import abort
-from swarmd.rpc.forward import Leader, goes_to_leader, is_passed_on, is_read, only, pass_on
+from swarmd.rpc.forward import (
+    PATIENCE_SECONDS,
+    Leader,
+    goes_to_leader,
+    is_passed_on,
+    is_read,
+    only,
+    pass_on,
+)
 from swarmd.rpc.limits import check_size
 from swarmd.rpc.open_calls import OpenCalls
 from swarmd.rpc.soundness import each_sound, reader, sound
@@ -56,7 +64,6 @@ _FILES: Final = (
     watch_pb2,
 )
 _GENERATED: Final = "swarmd.api.protos."
-_PATIENCE_SECONDS: Final = 8.0  # of a call, with nobody leading: longer than one is chosen
 
 Behaviour = Callable[[Any, Any], Any]
 FindPeer = Callable[[str], Peer]
@@ -150,7 +157,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         return stream if inspect.isasyncgenfunction(behaviour) else call
 
     async def _way(
-        self, method: MethodDescriptor, context: CallContext, within: float = _PATIENCE_SECONDS
+        self, method: MethodDescriptor, context: CallContext, within: float = PATIENCE_SECONDS
     ) -> aio.Channel | None:
         """To the leader, in so many seconds; None where this manager is to answer itself."""
         if self._leader is None or self._leader.is_here or not goes_to_leader(method):
@@ -162,7 +169,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         self, method: MethodDescriptor, behaviour: Behaviour, request: Any, context: CallContext
     ) -> Any:
         """This manager's answer or the leader's; asked once more where that can do no harm."""
-        until = self._clock.monotonic() + _PATIENCE_SECONDS
+        until = self._clock.monotonic() + PATIENCE_SECONDS
         while True:
             way = await self._way(method, context, until - self._clock.monotonic())
             try:

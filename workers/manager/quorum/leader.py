@@ -9,13 +9,13 @@ from grpc import aio
 from swarmd.clock import Clock
 from swarmd.errors import NotLeaderError, UnavailableError
 from swarmd.rpc.channel import LIVELY, dial_manager
+from swarmd.rpc.forward import PATIENCE_SECONDS
 from swarmd.security.certificates import NodeCertificates
 from swarmd.store import Store
 from swarmd.store.etcd import EtcdLease
 from workers.manager.quorum.absent import Absent
 from workers.manager.quorum.addresses import AddressBook
 
-_WAIT_SECONDS: Final = 8.0  # for our own calls: longer than a new leader is chosen
 _ARRIVAL_SECONDS: Final = 2.0  # of one that has the lease, and reads what was written before
 _LOOK_SECONDS: Final = 0.03
 _CONNECT_SECONDS: Final = 1.0
@@ -78,7 +78,7 @@ class LeaderElsewhere:
 
     async def channel(self) -> aio.Channel:
         """To the leader, were it this manager itself; raises UnavailableError."""
-        until = self._clock.monotonic() + _WAIT_SECONDS
+        until = self._clock.monotonic() + PATIENCE_SECONDS
         while self._clock.monotonic() < until:
             if channel := await self._connected():
                 return channel
